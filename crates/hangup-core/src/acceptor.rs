@@ -1,0 +1,205 @@
+//! Accepting without dying of `EMFILE`.
+//!
+//! # Promised
+//! * When the process runs out of descriptors, or comes within `reserve` of its limit, accepting
+//!   pauses: clients wait in the kernel's backlog, live connections keep working, and the event loop
+//!   that polls [`Acceptor::poll_fd`] sleeps instead of spinning.
+//! * Accepting resumes at once when hangup closes a descriptor, and within [`RETRY`] when somebody
+//!   else does.
+//! * An episode is reported once, by [`Accepted::Paused`].
+//!
+//! # How
+//! The event loop does not poll the listener but an epoll instance that holds the listener, or,
+//! during a pause, a timer. Both were opened before descriptors ran short.
+//!
+//! # Not promised
+//! Nothing is done about a limit below what the process needs to serve one client. The reserve
+//! is met by the number of the accepted descriptor: the kernel hands out the lowest one.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::net::SocketAddrAny;
+use rustix::time::{
+    timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
+};
+
+use crate::cause::{classify, Cause, Op, State};
+use crate::error::{Error, Result};
+use crate::fd::sys;
+use crate::ledger::{self, Counter};
+
+/// How long a pause waits for descriptors that are not hangup's before it looks again.
+pub const RETRY: Duration = Duration::from_millis(20);
+/// Pauses closer together than this belong to one episode.
+pub const EPISODE_GAP: Duration = Duration::from_secs(5);
+
+/// Acceptors of this process that may be paused.
+static ACCEPTORS: Mutex<Vec<Weak<Acceptor>>> = Mutex::new(Vec::new());
+static PAUSED: AtomicUsize = AtomicUsize::new(0);
+
+/// What [`Acceptor::accept`] found.
+#[derive(Debug, Default)]
+pub struct Accepted {
+    /// A client and its address, or `None`: nobody is waiting, or accepting is paused. Poll again.
+    pub client: Option<(OwnedFd, Option<SocketAddrAny>)>,
+    /// A shortage began with this call. Reported once for each episode: one that follows within
+    /// [`EPISODE_GAP`] of the last is the same one.
+    pub episode_began: bool,
+}
+
+/// A listener that can pause.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: OwnedFd,
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    reserve: u64,
+    paused: AtomicBool,
+    resumed: Mutex<Option<Instant>>,
+}
+
+impl Acceptor {
+    /// Duplicates the listener with number `listener`, makes it non-blocking, and keeps `reserve`
+    /// descriptors free for everything else that the process opens. Opens three descriptors.
+    pub fn new(listener: RawFd, reserve: u64) -> Result<Arc<Self>> {
+        let failed = |errno| Error::new(classify(Op::Inspect, errno, State::Open), Op::Inspect, errno);
+        let os = |error: rustix::io::Errno| failed(error.raw_os_error());
+        let listener = sys::duplicate(listener).map_err(failed)?;
+        sys::set_nonblocking(listener.as_raw_fd(), true).map_err(failed)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(os)?;
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(os)?;
+        epoll::add(&epoll, &timer, epoll::EventData::new_u64(0), epoll::EventFlags::IN).map_err(os)?;
+        epoll::add(&epoll, &listener, epoll::EventData::new_u64(1), epoll::EventFlags::IN).map_err(os)?;
+        let acceptor = Arc::new(Self {
+            listener,
+            epoll,
+            timer,
+            reserve,
+            paused: AtomicBool::new(false),
+            resumed: Mutex::new(None),
+        });
+        registry().push(Arc::downgrade(&acceptor));
+        Ok(acceptor)
+    }
+
+    /// What an event loop polls for reading, instead of the listener.
+    pub fn poll_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
+    /// The listening socket itself, for options and addresses.
+    pub fn listener_fd(&self) -> RawFd {
+        self.listener.as_raw_fd()
+    }
+
+    /// Whether accepting is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Takes the next client, without waiting.
+    pub fn accept(&self) -> Result<Accepted> {
+        if self.is_paused() && !self.may_resume() {
+            self.rest(RETRY);
+            return Ok(Accepted::default());
+        }
+        loop {
+            match sys::accept(self.listener.as_fd()) {
+                Ok((client, address)) => {
+                    ledger::count(Counter::Accepted);
+                    // This client is served; the pause begins behind it.
+                    let episode_began = !self.has_room_above(client.as_raw_fd()) && self.pause();
+                    return Ok(Accepted { client: Some((client, address)), episode_began });
+                }
+                Err(errno) => match classify(Op::Accept, errno, State::Open) {
+                    Cause::Interrupted => {}
+                    Cause::WouldBlock => return Ok(Accepted::default()),
+                    Cause::Exhausted => return Ok(Accepted { client: None, episode_began: self.pause() }),
+                    cause => return Err(Error::new(cause, Op::Accept, errno)),
+                },
+            }
+        }
+    }
+
+    fn has_room_above(&self, number: RawFd) -> bool {
+        sys::descriptor_limit().is_none_or(|limit| (number as u64).saturating_add(self.reserve) < limit)
+    }
+
+    /// Stops polling the listener. True if an episode began.
+    fn pause(&self) -> bool {
+        self.rest(RETRY);
+        if self.paused.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        PAUSED.fetch_add(1, Ordering::AcqRel);
+        // Fails only for a descriptor that is not in the set: ours is, from `new` on.
+        let _ = epoll::delete(&self.epoll, &self.listener);
+        let resumed = *self.resumed.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = resumed.is_none_or(|moment| moment.elapsed() > EPISODE_GAP);
+        if began {
+            ledger::count(Counter::AcceptPauses);
+        }
+        began
+    }
+
+    fn may_resume(&self) -> bool {
+        let room = sys::lowest_free(self.timer.as_fd()).is_ok_and(|lowest| self.has_room_above(lowest));
+        if room && self.paused.swap(false, Ordering::AcqRel) {
+            PAUSED.fetch_sub(1, Ordering::AcqRel);
+            *self.resumed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.rest(Duration::ZERO);
+            let data = epoll::EventData::new_u64(1);
+            // Fails for want of kernel memory alone; then the timer makes the event loop come back.
+            if epoll::add(&self.epoll, &self.listener, data, epoll::EventFlags::IN).is_err() {
+                self.pause();
+            }
+        }
+        room
+    }
+
+    /// Arms the timer; zero disarms it.
+    fn rest(&self, pause: Duration) {
+        let it_value = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        // Fails only for a bad descriptor or time; both are ours.
+        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once);
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        if self.is_paused() {
+            PAUSED.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// A descriptor of ours was closed: paused acceptors look again now.
+pub(crate) fn descriptor_returned() {
+    if PAUSED.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    let mut acceptors = registry();
+    acceptors.retain(|acceptor| acceptor.strong_count() > 0);
+    for acceptor in acceptors.iter().filter_map(Weak::upgrade).filter(|acceptor| acceptor.is_paused()) {
+        acceptor.rest(Duration::from_nanos(1));
+    }
+}
+
+fn registry() -> MutexGuard<'static, Vec<Weak<Acceptor>>> {
+    ACCEPTORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The registry's lock, held across fork(2).
+pub(crate) struct ForkLock {
+    _registry: MutexGuard<'static, Vec<Weak<Acceptor>>>,
+}
+
+pub(crate) fn lock_for_fork() -> ForkLock {
+    ForkLock { _registry: registry() }
+}

@@ -1,0 +1,401 @@
+//! One connection, seen by its server and by the application it serves.
+//!
+//! A WSGI server hands its client socket to the application (`environ["gunicorn.socket"]`), and both
+//! go on using the same object. That is how a response ends up on a closed, or on somebody else's,
+//! descriptor. Here they get two [`Face`]s of one [`Connection`]:
+//!
+//! | | `Owner` | `Server` | `Application` |
+//! | --- | --- | --- | --- |
+//! | keeps the number reserved until | `close` | its own `close`, whoever closed before | – |
+//! | `close` after `shutdown(SHUT_WR)` | closes | lingers on the engine | closes |
+//! | receiving after the other side closed | error | end of stream | error |
+//! | sending after the application sent a `101` | – | refused | – |
+//! | its `fileno` is checked before writes | yes | no: it only polls | yes |
+//!
+//! # Promised
+//! * When the application closes, the peer sees the end at once; the number stays reserved until the
+//!   server has let go, so a poller that knows the number cannot meet a stranger there.
+//! * The server's use of a connection that the application closed is counted once per connection,
+//!   and never reaches the kernel.
+//! * The two share one timeout, as they would share one socket object.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustix::net::Shutdown;
+
+use crate::cause::{Cause, Op};
+use crate::error::{Error, Result};
+use crate::fd::{sys, GuardedFd, Hold, Interest, Kind, Lane, LaneGuard, Lease, Patience, User};
+use crate::ledger::{self, Counter};
+
+/// What both faces share.
+#[derive(Debug)]
+pub struct Connection {
+    fd: Arc<GuardedFd>,
+    /// Nanoseconds; -1 is no timeout, 0 is non-blocking.
+    timeout: AtomicI64,
+    /// The kernel's mode stays non-blocking whatever the timeout says: its waits belong to a hub.
+    green: bool,
+    closed_by: OnceLock<String>,
+    violated: AtomicBool,
+    /// The first bytes that the application sent by itself, until they tell.
+    opening: Mutex<Vec<u8>>,
+    upgraded: AtomicBool,
+}
+
+/// Whose face it is. See the module documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The only user.
+    Owner,
+    /// The server's.
+    Server,
+    /// The application's.
+    Application,
+}
+
+/// A way to use a connection.
+#[derive(Debug)]
+pub struct Face {
+    shared: Arc<Connection>,
+    role: Role,
+    lease: Mutex<Option<Lease>>,
+    /// The server shut its write side: what it still reads is the linger before its close.
+    ending: AtomicBool,
+}
+
+/// The first use of a connection by its server after the application closed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where it was closed.
+    pub closed_by: String,
+    /// What the server tried.
+    pub op: Op,
+}
+
+impl Face {
+    /// Takes `fd` over as `role`. `green`: the kernel's mode is non-blocking for good.
+    pub fn adopt(fd: OwnedFd, role: Role, green: bool) -> Result<Self> {
+        let kind = if role == Role::Owner { Kind::Socket } else { Kind::Http };
+        let fd = GuardedFd::adopt(fd, kind);
+        if green {
+            fd.enter(Op::Inspect)?.set_nonblocking(true)?;
+        }
+        let lease = if role == Role::Server { Some(fd.lease()?) } else { None };
+        let shared = Arc::new(Connection {
+            fd,
+            timeout: AtomicI64::new(-1),
+            green,
+            closed_by: OnceLock::new(),
+            violated: AtomicBool::new(false),
+            opening: Mutex::new(Vec::new()),
+            upgraded: AtomicBool::new(false),
+        });
+        Ok(Self { shared, role, lease: Mutex::new(lease), ending: AtomicBool::new(false) })
+    }
+
+    /// The application's face of a server's connection.
+    pub fn for_application(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            role: Role::Application,
+            lease: Mutex::new(None),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose face it is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The descriptor, for showing.
+    pub fn guarded(&self) -> &Arc<GuardedFd> {
+        &self.shared.fd
+    }
+
+    /// Whether this face was closed, by itself or by the other side.
+    pub fn is_closed(&self) -> bool {
+        self.shared.fd.is_closing()
+    }
+
+    /// Whether the application took the connection over by sending a `101` of its own.
+    pub fn is_upgraded(&self) -> bool {
+        self.shared.upgraded.load(Ordering::Acquire)
+    }
+
+    /// The timeout; `None` waits for ever, zero never waits.
+    pub fn timeout(&self) -> Option<Duration> {
+        u64::try_from(self.shared.timeout.load(Ordering::Relaxed)).ok().map(Duration::from_nanos)
+    }
+
+    /// Sets the timeout for both faces. The kernel hears of it when the number is handed out.
+    pub fn set_timeout(&self, timeout: Option<Duration>) {
+        let nanos = timeout.map_or(-1, |limit| i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX));
+        self.shared.timeout.store(nanos, Ordering::Relaxed);
+    }
+
+    /// The patience of an operation with these `flags` that begins now. Never any for a green connection: waiting in the
+    /// kernel would stop the hub, so its caller waits in the hub.
+    pub fn patience(&self, flags: i32) -> Patience {
+        if self.shared.green || flags & sys::MSG_DONTWAIT != 0 {
+            Patience::Never
+        } else {
+            Patience::from_timeout(self.timeout())
+        }
+    }
+
+    /// The number for pollers and for foreign code, or -1.
+    pub fn fileno(&self) -> RawFd {
+        match self.role {
+            Role::Server => self.lease().as_ref().map_or(-1, Lease::number),
+            Role::Owner | Role::Application => self.pin().map_or(-1, |user| user.number()),
+        }
+    }
+
+    /// Enters for an operation on the number itself, whose kernel mode then follows the timeout.
+    pub fn pin(&self) -> Result<User<'_>> {
+        let user = self.shared.fd.enter(Op::Inspect).map_err(|error| self.explain(error))?;
+        user.expose()?;
+        user.set_nonblocking(self.shared.green || self.timeout().is_some())?;
+        Ok(user)
+    }
+
+    /// As [`Face::pin`], not bound to a borrow.
+    pub fn hold(&self) -> Result<Hold> {
+        self.pin()?;
+        self.shared.fd.hold().map_err(|error| self.explain(error))
+    }
+
+    /// Enters for a wait.
+    pub fn wait(&self, interest: Interest, patience: Patience) -> Result<bool> {
+        let user = self.shared.fd.enter(Op::Wait).map_err(|error| self.explain(error))?;
+        user.wait(interest, patience)
+    }
+
+    /// Receives at least one byte, at most `limit`, appended to `buffer`. 0 is end of stream.
+    pub fn recv(&self, buffer: &mut Vec<u8>, limit: usize, flags: i32, patience: Patience) -> Result<usize> {
+        if self.role == Role::Server && self.ending.load(Ordering::Relaxed) {
+            return Ok(0); // the linger before the close is the engine's
+        }
+        let lane = self.shared.fd.lane(Lane::Read, Op::Recv, patience);
+        // MSG_WAITALL has no effect together with our MSG_DONTWAIT: it is carried out here.
+        let wait_all = flags & sys::MSG_WAITALL != 0 && patience == Patience::Forever;
+        let mut received = 0;
+        let outcome = lane.and_then(|lane| loop {
+            match lane.try_recv(buffer, limit - received, flags) {
+                Err(error) if error.cause == Cause::WouldBlock && patience != Patience::Never => {
+                    lane.wait(Op::Recv, patience)?;
+                }
+                Ok(count @ 1..) if wait_all && received + count < limit => received += count,
+                outcome => break outcome.map(|count| received + count),
+            }
+        });
+        match outcome {
+            Err(error) if error.cause == Cause::ClosedHere && self.role == Role::Server => Ok(0),
+            outcome => outcome.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// Takes the write lane. Fails if the connection is not this face's to write to.
+    pub fn writer(&self, op: Op, patience: Patience) -> Result<Writer<'_>> {
+        if self.role == Role::Server && self.is_upgraded() {
+            ledger::count(Counter::ResponsesRefused);
+            return Err(Error::closed_here(op));
+        }
+        match self.shared.fd.lane(Lane::Write, op, patience) {
+            Ok(lane) => Ok(Writer { face: self, lane }),
+            Err(error) => Err(self.explain_write(error)),
+        }
+    }
+
+    /// shutdown(2). After a close by either side there is nothing left to shut: not an error for a
+    /// server, which does this on its way out.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if self.role == Role::Server && how == Shutdown::Write {
+            self.ending.store(true, Ordering::Relaxed);
+        }
+        match self.shared.fd.enter(Op::Shutdown).and_then(|user| user.shutdown(how)) {
+            Err(error) if error.cause == Cause::ClosedHere && self.role == Role::Server => Ok(()),
+            outcome => outcome.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// Closes. Never waits. `place` says who closes, for the messages of those who come later.
+    pub fn close(&self, place: Option<String>) {
+        if let (Some(place), false) = (place, self.is_closed()) {
+            let _ = self.shared.closed_by.set(place); // the first one who closed is the one to name
+        }
+        let Some(lease) = self.lease().take() else {
+            self.shared.fd.close();
+            return;
+        };
+        self.shared.fd.close_to_leases();
+        #[cfg(feature = "engine")]
+        if self.ending.load(Ordering::Relaxed) {
+            return crate::linger::close(lease);
+        }
+        drop(lease);
+    }
+
+    /// Gives the number back to the caller. [`Cause::Busy`] if somebody is using it.
+    pub fn detach(&self) -> Result<RawFd> {
+        drop(self.pin().map_err(|error| self.explain(error))?);
+        self.shared.fd.detach()
+    }
+
+    /// What the server did to a connection that the application had closed, on first asking.
+    pub fn take_violation(&self, op: Op) -> Option<Violation> {
+        let closed_by = self.shared.closed_by.get()?;
+        let ending = self.ending.load(Ordering::Relaxed);
+        if self.role != Role::Server || ending || self.shared.violated.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        ledger::count(Counter::OwnershipViolations);
+        Some(Violation { closed_by: closed_by.clone(), op })
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn explain(&self, mut error: Error) -> Error {
+        if error.cause == Cause::ClosedHere {
+            error.closed_by = self.shared.closed_by.get().cloned();
+        }
+        error
+    }
+
+    fn explain_write(&self, error: Error) -> Error {
+        if error.cause == Cause::ClosedHere {
+            ledger::count(Counter::WritesPrevented);
+        }
+        self.explain(error)
+    }
+
+    /// Watches what the application sends first: a status line with `101` makes the stream its own.
+    fn note_sent(&self, sent: &[u8]) {
+        const STATUS: std::ops::Range<usize> = 9..12; // "HTTP/1.1 101": RFC 9112 §4
+        if self.role != Role::Application || self.is_upgraded() {
+            return;
+        }
+        let mut opening = self.shared.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = STATUS.end.saturating_sub(opening.len());
+        opening.extend(&sent[..wanted.min(sent.len())]);
+        if opening.starts_with(b"HTTP/1.") && opening.get(STATUS) == Some(b"101") {
+            self.shared.upgraded.store(true, Ordering::Release);
+            self.shared.fd.set_kind(Kind::Upgraded);
+        }
+    }
+}
+
+impl Drop for Face {
+    fn drop(&mut self) {
+        if self.role != Role::Application {
+            self.close(None);
+        }
+    }
+}
+
+/// The write lane of a face.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    face: &'a Face,
+    lane: LaneGuard<'a>,
+}
+
+impl Writer<'_> {
+    /// Sends some of `data`, at least one byte, waiting for room as long as `patience` lasts.
+    pub fn send(&self, data: &[u8], flags: i32, patience: Patience) -> Result<usize> {
+        let sent = self.retry(Op::Send, patience, || self.lane.try_send(data, flags))?;
+        self.face.note_sent(&data[..sent]);
+        Ok(sent)
+    }
+
+    /// Sends all of `data[*sent..]`. On an error `sent` says how much the kernel took; after
+    /// [`Cause::Interrupted`] call again.
+    pub fn send_all(&self, data: &[u8], sent: &mut usize, flags: i32, patience: Patience) -> Result<()> {
+        while *sent < data.len() {
+            *sent += self.send(&data[*sent..], flags, patience)?;
+        }
+        Ok(())
+    }
+
+    /// Sends up to `count` bytes of `file` from `*offset` on; both move. Ends early at the end of
+    /// the file. SIGPIPE must be ignored (see [`can_send_files`]).
+    pub fn send_file(
+        &self,
+        file: &OwnedFd,
+        offset: &mut u64,
+        count: &mut u64,
+        patience: Patience,
+    ) -> Result<()> {
+        /// The most that sendfile(2) takes at a time.
+        const MAX_CHUNK: u64 = 0x7fff_f000;
+        self.lane.make_nonblocking()?;
+        while *count > 0 {
+            let chunk = (*count).min(MAX_CHUNK) as usize;
+            let before = *offset;
+            let sent = self.retry(Op::Sendfile, patience, || self.lane.try_send_file(file, offset, chunk))?;
+            *offset = before + sent as u64;
+            *count -= sent as u64;
+            if sent == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs signal handlers without giving the lane away.
+    pub fn while_held<T>(&self, handlers: impl FnOnce() -> T) -> T {
+        self.lane.while_held(handlers)
+    }
+
+    fn retry(&self, op: Op, patience: Patience, mut attempt: impl FnMut() -> Result<usize>) -> Result<usize> {
+        loop {
+            let outcome = match attempt() {
+                Err(error) if error.cause == Cause::WouldBlock && patience != Patience::Never => {
+                    self.lane.wait(op, patience)
+                }
+                outcome => return outcome.map_err(|error| self.face.explain_write(error)),
+            };
+            outcome.map_err(|error| self.face.explain_write(error))?;
+        }
+    }
+}
+
+/// Whether sendfile(2) may be used: it raises SIGPIPE when the peer has gone.
+pub fn can_send_files() -> bool {
+    sys::sigpipe_is_ignored()
+}
+
+/// Duplicates the number of a file, so that its owner may close it meanwhile.
+pub fn borrow_file(number: RawFd) -> Result<OwnedFd> {
+    sys::duplicate(number).map_err(|errno| Error::new(Cause::Misuse, Op::Inspect, errno))
+}
+
+/// Why `fd` cannot be guarded, in words, or `None`. `EBADF` is "closed".
+pub fn objection(fd: RawFd) -> Option<&'static str> {
+    let objection = match fd {
+        ..0 => Some("closed"),
+        _ if ledger::global().owns(fd) => Some("already guarded"),
+        _ => match sys::file_kind(fd) {
+            Err(_) => Some("closed"),
+            Ok("socket") if sys::is_listening(fd) == Ok(true) => Some("listening socket"),
+            Ok("socket") => None,
+            Ok(other) => Some(other),
+        },
+    };
+    if objection.is_some() {
+        ledger::count(Counter::Refused);
+    }
+    objection
+}
+
+/// Takes ownership of `fd`, to which [`objection`] had none.
+pub fn take_over(fd: RawFd) -> OwnedFd {
+    sys::take_over(fd)
+}

@@ -1,0 +1,487 @@
+//! A socket descriptor that is closed once, by its last user.
+//!
+//! # Promised
+//! * While anyone holds a [`User`], [`LaneGuard`] or [`Lease`], the number names this socket: it is
+//!   not closed by us, so the kernel cannot give it to another connection.
+//! * [`GuardedFd::close`] returns at once. If others are inside it shuts the connection down, which
+//!   ends their waits in poll(2), epoll(7) and a hub alike; the last of them closes.
+//! * close(2) is called from [`GuardedFd::destroy`] and nowhere else.
+//! * Once its number was handed to foreign code ([`GuardedFd::expose`]), a descriptor is checked
+//!   against its inode before each write and before close(2), so that a number which foreign code
+//!   closed, and which the kernel gave to somebody else, is neither written to nor closed.
+//!
+//! # Not promised
+//! * A foreign close(2) between that check and the system call after it.
+//! * That a duplicate of the descriptor survives a close that had to wake somebody:
+//!   shutdown(2) acts on the connection, not on the number.
+
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use rustix::net::{Shutdown, SocketAddrAny};
+
+use super::mutex::{CloseClaim, Departure, FdMutex, Lane, Refusal};
+use super::sys;
+use super::wait::{Parking, Patience};
+use crate::cause::{classify, Cause, Op, State};
+use crate::error::{Error, Result};
+use crate::ledger::{self, Counter};
+
+/// What a descriptor is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Adopted by `SafeSocket`.
+    Socket,
+    /// A client connection of an HTTP server.
+    Http,
+    /// An upgraded connection: the application speaks its own protocol on it.
+    Upgraded,
+    /// Shut for writing and being drained before the close.
+    Lingering,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Socket, Kind::Http, Kind::Upgraded, Kind::Lingering];
+
+    /// Stable lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Socket => "socket",
+            Kind::Http => "http",
+            Kind::Upgraded => "upgraded",
+            Kind::Lingering => "lingering",
+        }
+    }
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to receive, or the end.
+    Readable,
+    /// Room to send, or the end.
+    Writable,
+}
+
+const MODE_UNKNOWN: u8 = 2;
+
+/// How long a thread parks for a lane before its caller may look for signals.
+const SIGNAL_CHECK: Duration = Duration::from_millis(50);
+
+/// An owned socket descriptor. See the module documentation.
+#[derive(Debug)]
+pub struct GuardedFd {
+    number: RawFd,
+    mutex: FdMutex,
+    parking: Parking,
+    kind: AtomicU8,
+    opened: SystemTime,
+    /// The kernel's `O_NONBLOCK` as we last set it.
+    nonblocking: AtomicU8,
+    write_shut: AtomicBool,
+    /// Long-term references ([`Lease`]).
+    leases: AtomicU64,
+    /// Set when the number is no longer ours to close: detached or found stolen.
+    disowned: AtomicBool,
+    /// Device and inode, known once the number was exposed.
+    identity: OnceLock<(u64, u64)>,
+    /// The thread that runs signal handlers while it holds the write lane, 0 if none.
+    reentrant_writer: AtomicU64,
+}
+
+impl GuardedFd {
+    /// Takes `fd` over.
+    pub fn adopt(fd: OwnedFd, kind: Kind) -> Arc<Self> {
+        let guarded = Arc::new(Self {
+            number: fd.into_raw_fd(),
+            mutex: FdMutex::new(),
+            parking: Parking::default(),
+            kind: AtomicU8::new(kind as u8),
+            opened: SystemTime::now(),
+            nonblocking: AtomicU8::new(MODE_UNKNOWN),
+            write_shut: AtomicBool::new(false),
+            leases: AtomicU64::new(0),
+            disowned: AtomicBool::new(false),
+            identity: OnceLock::new(),
+            reentrant_writer: AtomicU64::new(0),
+        });
+        ledger::global().enter(&guarded);
+        guarded
+    }
+
+    /// The number, for showing. It may be somebody else's already: never use it in a system call.
+    pub fn number_for_display(&self) -> RawFd {
+        self.number
+    }
+
+    /// What it is used for.
+    pub fn kind(&self) -> Kind {
+        Kind::ALL[self.kind.load(Ordering::Relaxed) as usize]
+    }
+
+    /// Changes what it is used for.
+    pub fn set_kind(&self, kind: Kind) {
+        self.kind.store(kind as u8, Ordering::Relaxed);
+    }
+
+    /// Foreign code used the number: what mode it left the kernel's `O_NONBLOCK` in is unknown.
+    pub fn forget_mode(&self) {
+        self.nonblocking.store(MODE_UNKNOWN, Ordering::Relaxed);
+    }
+
+    /// When it was adopted.
+    pub fn opened(&self) -> SystemTime {
+        self.opened
+    }
+
+    /// Whether the close was claimed.
+    pub fn is_closing(&self) -> bool {
+        self.mutex.is_closing()
+    }
+
+    /// Enters as a user without a lane.
+    pub fn enter(&self, op: Op) -> Result<User<'_>> {
+        self.mutex.enter().map(|()| User { fd: self }).map_err(|refusal| refused(refusal, op))
+    }
+
+    /// Takes a lane without waiting. [`Cause::Busy`] if somebody holds it.
+    pub fn try_lane(&self, lane: Lane, op: Op) -> Result<LaneGuard<'_>> {
+        let admitted = self.mutex.enter_lane(lane).map_err(|refusal| refused(refusal, op));
+        admitted.map(|()| LaneGuard { fd: self, lane })
+    }
+
+    /// Takes a lane, parking the thread while somebody else holds it. Parking cannot be interrupted by
+    /// a signal, so it ends after [`SIGNAL_CHECK`] with [`Cause::Interrupted`]: run the handlers, call again.
+    pub fn lane(&self, lane: Lane, op: Op, patience: Patience) -> Result<LaneGuard<'_>> {
+        match self.try_lane(lane, op) {
+            Err(error) if error.cause == Cause::Busy && patience != Patience::Never => {}
+            decided => return decided,
+        }
+        if lane == Lane::Write && self.reentrant_writer.load(Ordering::Relaxed) == thread_number() {
+            return Err(Error::busy(op)); // a signal handler writes into the frame it interrupted
+        }
+        match self.parking.enter_lane(&self.mutex, lane, patience.capped(SIGNAL_CHECK)) {
+            Ok(()) => Ok(LaneGuard { fd: self, lane }),
+            Err(Refusal::Busy) if patience.is_over() => Err(Error::timed_out(op)),
+            Err(Refusal::Busy) => Err(Error::interrupted(op)),
+            Err(refusal) => Err(refused(refusal, op)),
+        }
+    }
+
+    /// Enters as a user that is not bound to a borrow of this descriptor.
+    pub fn hold(self: &Arc<Self>) -> Result<Hold> {
+        self.mutex.enter().map_err(|refusal| refused(refusal, Op::Inspect))?;
+        Ok(Hold { fd: Arc::clone(self) })
+    }
+
+    /// A long-term user that is not at work. The close can be claimed meanwhile; it is carried out
+    /// when the lease ends. A child inherits it by fork(2).
+    pub fn lease(self: &Arc<Self>) -> Result<Lease> {
+        let hold = self.hold()?;
+        self.leases.fetch_add(1, Ordering::Relaxed);
+        Ok(Lease { hold })
+    }
+
+    /// Ends the connection. True for the first caller. Never waits for those inside, leases
+    /// included: it ends their waits, and the last of them closes.
+    pub fn close(&self) -> bool {
+        self.close_sparing(0)
+    }
+
+    /// As [`GuardedFd::close`], but leaves the connection to its leases if nobody else is inside.
+    pub fn close_to_leases(&self) -> bool {
+        self.close_sparing(self.leases.load(Ordering::Relaxed))
+    }
+
+    fn close_sparing(&self, leases: u64) -> bool {
+        let CloseClaim::First { others, awaited } = self.mutex.claim_close() else { return false };
+        if others > leases && self.is_still_ours() {
+            // ENOTCONN: the peer reset it, or it was never connected; nobody can be waiting then.
+            let _ = sys::shutdown(self.number, Shutdown::Both);
+        }
+        if awaited {
+            self.parking.wake();
+        }
+        self.depart(self.mutex.leave());
+        true
+    }
+
+    /// Gives the number back to the caller, who owns it from now on. [`Cause::Busy`] if somebody is
+    /// inside, [`Cause::ClosedHere`] if it was closed.
+    pub fn detach(&self) -> Result<RawFd> {
+        let leases = self.leases.load(Ordering::Relaxed);
+        self.mutex.claim_close_if_idle(leases).map_err(|refusal| refused(refusal, Op::Inspect))?;
+        self.disowned.store(true, Ordering::Release);
+        ledger::global().leave(self, Counter::Detached);
+        self.depart(self.mutex.leave());
+        Ok(self.number)
+    }
+
+    /// After fork(2), in the child: the threads that were inside do not exist here.
+    pub(crate) fn forget_users_of_the_parent(&self) {
+        self.mutex.forget_users(self.leases.load(Ordering::Relaxed));
+    }
+
+    fn depart(&self, departure: Departure) {
+        match departure {
+            Departure::Last => self.destroy(),
+            Departure::Open { awaited: true } => self.parking.wake(),
+            Departure::Open { awaited: false } => {}
+        }
+    }
+
+    fn destroy(&self) {
+        if self.disowned.load(Ordering::Acquire) {
+            return;
+        }
+        if self.is_still_ours() {
+            // Out of the ledger first: after close(2) another thread may adopt the same number.
+            ledger::global().leave(self, Counter::Closed);
+            sys::close(self.number);
+            crate::acceptor::descriptor_returned();
+        } else {
+            ledger::global().leave(self, Counter::Stolen);
+        }
+    }
+
+    /// False if the number was handed out and now names something else.
+    fn is_still_ours(&self) -> bool {
+        self.identity.get().is_none_or(|adopted| sys::identity(self.number).as_ref() == Ok(adopted))
+    }
+
+    fn state(&self) -> State {
+        if self.is_closing() {
+            State::Closing
+        } else if self.write_shut.load(Ordering::Relaxed) {
+            State::WriteShut
+        } else {
+            State::Open
+        }
+    }
+
+    /// Turns an errno into an error, and counts it.
+    fn judge(&self, op: Op, errno: i32) -> Error {
+        let cause = classify(op, errno, self.state());
+        match cause {
+            Cause::PeerGone => ledger::count(Counter::PeerGone),
+            Cause::PathBroken => ledger::count(Counter::PathBroken),
+            Cause::OwnershipViolation => ledger::count(Counter::OwnershipViolations),
+            Cause::ClosedHere => return Error::closed_here(op),
+            _ => {}
+        }
+        Error::new(cause, op, errno)
+    }
+}
+
+impl Drop for GuardedFd {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn refused(refusal: Refusal, op: Op) -> Error {
+    match refusal {
+        Refusal::Closing => Error::closed_here(op),
+        Refusal::Busy => Error::busy(op),
+        Refusal::Crowded => Error::new(Cause::Exhausted, op, sys::errno::ENOBUFS),
+    }
+}
+
+/// A number for the calling thread, never 0.
+fn thread_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local!(static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
+}
+
+/// Permission to use the descriptor without a lane: options, addresses, waiting, shutdown.
+#[derive(Debug)]
+pub struct User<'a> {
+    fd: &'a GuardedFd,
+}
+
+impl User<'_> {
+    /// The number, valid while this user is inside.
+    pub fn number(&self) -> RawFd {
+        self.fd.number
+    }
+
+    /// Waits until the socket is ready, or closed by anyone. False when patience ran out.
+    pub fn wait(&self, interest: Interest, patience: Patience) -> Result<bool> {
+        let limit = patience.remaining();
+        sys::wait_ready(self.fd.number, interest == Interest::Writable, limit)
+            .map_err(|errno| self.fd.judge(Op::Wait, errno))
+    }
+
+    /// shutdown(2).
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if !self.fd.is_still_ours() {
+            return Err(Error::stolen(Op::Shutdown));
+        }
+        sys::shutdown(self.fd.number, how).map_err(|errno| self.fd.judge(Op::Shutdown, errno))?;
+        if how != Shutdown::Read {
+            self.fd.write_shut.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Sets the kernel's `O_NONBLOCK`, if it is not known to be so already.
+    pub fn set_nonblocking(&self, on: bool) -> Result<()> {
+        if self.fd.nonblocking.load(Ordering::Relaxed) == u8::from(on) {
+            return Ok(());
+        }
+        sys::set_nonblocking(self.fd.number, on).map_err(|errno| self.fd.judge(Op::Inspect, errno))?;
+        self.fd.nonblocking.store(u8::from(on), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Remembers the inode: from now on foreign code knows the number, and may close it.
+    pub fn expose(&self) -> Result<RawFd> {
+        if self.fd.identity.get().is_none() {
+            let identity =
+                sys::identity(self.fd.number).map_err(|errno| self.fd.judge(Op::Inspect, errno))?;
+            self.fd.identity.get_or_init(|| identity);
+        }
+        Ok(self.fd.number)
+    }
+
+    /// The peer's address, if it is connected.
+    pub fn peer(&self) -> Option<SocketAddrAny> {
+        sys::peer(self.fd.number).ok().flatten()
+    }
+}
+
+impl Drop for User<'_> {
+    fn drop(&mut self) {
+        self.fd.depart(self.fd.mutex.leave());
+    }
+}
+
+/// Permission to receive or to send.
+#[derive(Debug)]
+pub struct LaneGuard<'a> {
+    fd: &'a GuardedFd,
+    lane: Lane,
+}
+
+impl LaneGuard<'_> {
+    /// Receives what is there, at most `limit` bytes, appended to `buffer`. 0 is end of stream.
+    pub fn try_recv(&self, buffer: &mut Vec<u8>, limit: usize, flags: i32) -> Result<usize> {
+        debug_assert_eq!(self.lane, Lane::Read);
+        let received = sys::recv_append(self.fd.number, buffer, limit, flags);
+        match received {
+            Ok(0) if self.fd.is_closing() => Err(Error::closed_here(Op::Recv)), // our shutdown, not the peer's
+            outcome => outcome.map_err(|errno| self.fd.judge(Op::Recv, errno)),
+        }
+    }
+
+    /// Sends what the kernel takes now.
+    pub fn try_send(&self, data: &[u8], flags: i32) -> Result<usize> {
+        debug_assert_eq!(self.lane, Lane::Write);
+        self.check_ownership(Op::Send)?;
+        sys::send(self.fd.number, data, flags).map_err(|errno| self.fd.judge(Op::Send, errno))
+    }
+
+    /// Sends from `file` what the kernel takes now. 0 is the end of the file.
+    pub fn try_send_file(&self, file: &OwnedFd, offset: &mut u64, count: usize) -> Result<usize> {
+        debug_assert_eq!(self.lane, Lane::Write);
+        self.check_ownership(Op::Sendfile)?;
+        sys::sendfile(self.fd.number, file, offset, count).map_err(|errno| self.fd.judge(Op::Sendfile, errno))
+    }
+
+    /// Waits until this lane can move on. Fails with [`Cause::TimedOut`] or [`Cause::Interrupted`].
+    pub fn wait(&self, op: Op, patience: Patience) -> Result<()> {
+        let limit = patience.remaining();
+        match sys::wait_ready(self.fd.number, self.lane == Lane::Write, limit) {
+            Ok(_) if self.fd.is_closing() => Err(Error::closed_here(op)),
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::timed_out(op)),
+            Err(errno) => Err(self.fd.judge(Op::Wait, errno)),
+        }
+    }
+
+    /// Runs `handlers` while the lane stays taken; a write to this socket from inside gets
+    /// [`Cause::Busy`] instead of waiting for itself.
+    pub fn while_held<T>(&self, handlers: impl FnOnce() -> T) -> T {
+        self.fd.reentrant_writer.store(thread_number(), Ordering::Relaxed);
+        let outcome = handlers();
+        self.fd.reentrant_writer.store(0, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Makes sendfile(2) return instead of waiting in the kernel.
+    pub(crate) fn make_nonblocking(&self) -> Result<()> {
+        User::set_nonblocking(&std::mem::ManuallyDrop::new(User { fd: self.fd }), true)
+    }
+
+    fn check_ownership(&self, op: Op) -> Result<()> {
+        if self.fd.identity.get().is_none() || self.fd.is_still_ours() {
+            return Ok(());
+        }
+        self.fd.disowned.store(true, Ordering::Release);
+        if self.fd.close() {
+            ledger::global().leave(self.fd, Counter::Stolen);
+        }
+        ledger::count(Counter::OwnershipViolations);
+        Err(Error::stolen(op))
+    }
+}
+
+impl Drop for LaneGuard<'_> {
+    fn drop(&mut self) {
+        self.fd.depart(self.fd.mutex.leave_lane(self.lane));
+    }
+}
+
+/// A [`User`] that is not bound to a borrow.
+#[derive(Debug)]
+pub struct Hold {
+    fd: Arc<GuardedFd>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.fd.depart(self.fd.mutex.leave());
+    }
+}
+
+/// A long-term user: keeps the number from being reused after the close was claimed.
+#[derive(Debug)]
+pub struct Lease {
+    hold: Hold,
+}
+
+impl Lease {
+    /// The number, valid while the lease lasts.
+    pub fn number(&self) -> RawFd {
+        self.hold.fd.number
+    }
+
+    /// The descriptor that is leased.
+    pub fn guarded(&self) -> &Arc<GuardedFd> {
+        &self.hold.fd
+    }
+
+    /// Receives and throws away. 0 is end of stream. Works after the close was claimed.
+    #[cfg(feature = "engine")]
+    pub(crate) fn drain(&self, scratch: &mut Vec<u8>) -> Result<usize> {
+        scratch.clear();
+        let fd = &self.hold.fd;
+        sys::recv_append(fd.number, scratch, scratch.capacity(), 0).map_err(|errno| fd.judge(Op::Recv, errno))
+    }
+}
+
+impl std::os::fd::AsRawFd for Lease {
+    fn as_raw_fd(&self) -> RawFd {
+        self.number()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.hold.fd.leases.fetch_sub(1, Ordering::Relaxed);
+    }
+}

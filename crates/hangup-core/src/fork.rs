@@ -1,0 +1,57 @@
+//! fork(2): what a child inherits, and what it must forget.
+//!
+//! # Promised
+//! * No lock of this crate is held by a vanished thread in the child.
+//! * Inherited descriptors have no users in the child but the leases it inherited; closing them
+//!   there closes the child's copy and never shuts the shared connection down.
+//! * Totals start from zero; the engine starts again when it is first needed.
+//!
+//! # How
+//! [`before`] takes the locks on the forking thread, [`after_in_parent`] and [`after_in_child`]
+//! release them there (Python: `os.register_at_fork`).
+//!
+//! # Not promised
+//! The engine's own descriptors (an epoll and an eventfd) stay open in a child forked from a
+//! process whose engine was running: they are shared with the parent and must not be touched.
+
+use std::cell::RefCell;
+use std::sync::MutexGuard;
+
+use crate::{acceptor, ledger};
+
+/// The locks held across fork(2), released in the order of their declaration.
+struct Held {
+    #[cfg(feature = "engine")]
+    _engine: crate::engine::ForkLock,
+    _acceptors: acceptor::ForkLock,
+    _ledger: MutexGuard<'static, std::collections::HashMap<i32, std::sync::Weak<crate::fd::GuardedFd>>>,
+}
+
+thread_local!(static HELD: RefCell<Option<Held>> = const { RefCell::new(None) });
+
+/// Before fork(2), on the thread that forks.
+pub fn before() {
+    let held = Held {
+        #[cfg(feature = "engine")]
+        _engine: crate::engine::lock_for_fork(),
+        _acceptors: acceptor::lock_for_fork(),
+        _ledger: ledger::global().locked(),
+    };
+    HELD.with(|slot| slot.replace(Some(held)));
+}
+
+/// After fork(2), in the parent.
+pub fn after_in_parent() {
+    HELD.with(|slot| drop(slot.take()));
+}
+
+/// After fork(2), in the child.
+pub fn after_in_child() {
+    HELD.with(|slot| drop(slot.take()));
+    ledger::reset_totals();
+    #[cfg(feature = "engine")]
+    crate::engine::forget_in_child();
+    for fd in ledger::global().listed() {
+        fd.forget_users_of_the_parent();
+    }
+}

@@ -1,0 +1,51 @@
+//! Descriptor ownership for sockets whose clients hang up.
+//!
+//! # The model
+//! A descriptor is a number that the kernel gives to somebody else as soon as it is closed. Code that
+//! remembers the number across a close writes to a stranger. So a number here has one owner, and
+//! nobody uses it without being counted:
+//!
+//! ```text
+//!            adopt                 close                     last user leaves
+//!   foreign ───────▶ open ───────────────────▶ closing ──────────────────────▶ closed
+//!                     │  users come and go      no new users; those inside
+//!                     │                         are woken by shutdown(2)
+//!                     └── detach (nobody inside) ──▶ foreign again
+//! ```
+//!
+//! # Invariants
+//! 1. A system call is made on a number only between admission and departure of a user.
+//! 2. After the close was claimed no user is admitted.
+//! 3. The last user closes, once; close(2) is never retried.
+//! 4. One reader and one writer at a time; a whole buffer is sent under one hold of the write lane.
+//! 5. An errno gets its meaning in [`cause::classify`] and nowhere else.
+//!
+//! # Not promised
+//! Foreign code that closes a number of ours is noticed, not prevented (see [`fd::guarded`]).
+//!
+//! # Map
+//! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
+//! [`connection`] (the server's and the application's face) · [`acceptor`] (EMFILE) · [`ledger`]
+//! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread).
+
+pub mod cause;
+pub mod error;
+pub mod fd;
+mod sync;
+
+#[cfg(not(loom))]
+pub mod acceptor;
+#[cfg(not(loom))]
+pub mod address;
+#[cfg(not(loom))]
+pub mod connection;
+#[cfg(all(feature = "engine", not(loom)))]
+pub mod engine;
+#[cfg(not(loom))]
+pub mod fork;
+#[cfg(not(loom))]
+pub mod ledger;
+#[cfg(all(feature = "engine", not(loom)))]
+pub mod linger;
+
+pub use rustix::net::{Shutdown, SocketAddrAny};

@@ -1,0 +1,67 @@
+//! The lingering close: end the response without cutting it short.
+//!
+//! A close(2) with unread input makes the kernel send RST, which can destroy the last bytes of the
+//! response at the client. RFC 9112 §9.6: shut the write side, read until the peer closes or a time
+//! limit passes, then close.
+//!
+//! # Promised
+//! * The caller never waits: draining happens on the engine.
+//! * It ends after [`LINGER`], after [`MAX_DRAIN`] bytes, or when the peer has closed.
+//! * When lingering connections would take more than a quarter of the descriptor limit, or the
+//!   engine cannot be started, the connection is closed at once.
+
+use std::time::Duration;
+
+use crate::cause::Cause;
+use crate::engine;
+use crate::fd::{sys, Kind, Lease};
+use crate::ledger::{self, Counter};
+
+/// How long a peer may take to close: gunicorn's figure (`util.close_graceful`).
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How much a peer may still send.
+pub const MAX_DRAIN: usize = 64 * 1024;
+
+/// Closes the descriptor of `lease`, whose write side is shut, as soon as its peer has closed.
+pub fn close(lease: Lease) {
+    if has_ended(&lease) {
+        return;
+    }
+    let limit = sys::descriptor_limit().unwrap_or(u64::MAX);
+    if engine::tasks() as u64 >= limit / 4 {
+        return;
+    }
+    lease.guarded().set_kind(Kind::Lingering);
+    ledger::count(Counter::Lingered);
+    // Without an engine the task is dropped here, and with it the lease: closed at once.
+    let _ = engine::spawn(async move {
+        if tokio::time::timeout(LINGER, drain(lease)).await.is_err() {
+            ledger::count(Counter::LingerExpired);
+        }
+    });
+}
+
+/// Whether the peer has closed already; throws away what it had sent.
+fn has_ended(lease: &Lease) -> bool {
+    let mut scratch = Vec::with_capacity(4096);
+    let mut drained = 0;
+    loop {
+        match lease.drain(&mut scratch) {
+            Ok(0) => return true,
+            Ok(count) if drained + count > MAX_DRAIN => return true,
+            Ok(count) => drained += count,
+            Err(error) => return !matches!(error.cause, Cause::WouldBlock | Cause::Interrupted),
+        }
+    }
+}
+
+async fn drain(lease: Lease) {
+    // Fails when the process has no memory for the registration: the lease ends, and it is closed.
+    let Some(readiness) = sys::watch(lease) else { return };
+    while let Ok(mut ready) = readiness.readable().await {
+        if has_ended(readiness.get_ref()) {
+            return;
+        }
+        ready.clear_ready();
+    }
+}

@@ -1,0 +1,88 @@
+"""Sockets of Flask-SocketIO, python-socketio and Django Channels services, owned natively.
+
+General layout
+    ``_hangup``       the native core: descriptors, their one owner, and the engine
+    ``_socket``       :class:`SafeSocket` over it; ``_delegated`` and ``_green`` complete it
+    ``gunicorn``      the configuration hooks; ``_gunicorn`` what they add to a worker
+    ``fds``           what is owned; ``_reports`` what was violated
+    ``logfilter``     log lines about clients that left
+    ``emit``          an emit that a departed client cannot break
+    ``_install``      the only module that sets attributes of foreign objects
+
+Importing this package imports no framework and starts nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _fork as _fork
+from ._status import status
+from .exceptions import (
+    Broken,
+    Busy,
+    CannotGuard,
+    ClosedHere,
+    HangupError,
+    OwnershipViolation,
+    PeerGone,
+    TimedOut,
+)
+
+if TYPE_CHECKING:
+    from . import fds
+    from ._install import install, uninstall
+    from ._socket import SafeSocket
+    from .emit import EmitResult, safe_emit
+    from .logfilter import DisconnectFilter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Broken",
+    "Busy",
+    "CannotGuard",
+    "ClosedHere",
+    "DisconnectFilter",
+    "EmitResult",
+    "HangupError",
+    "OwnershipViolation",
+    "PeerGone",
+    "SafeSocket",
+    "TimedOut",
+    "fds",
+    "install",
+    "safe_emit",
+    "stats",
+    "status",
+    "uninstall",
+]
+
+# Looked up when first used: a process that only guards sockets need not load the rest.
+_LAZY = {
+    "DisconnectFilter": "logfilter",
+    "EmitResult": "emit",
+    "SafeSocket": "_socket",
+    "install": "_install",
+    "safe_emit": "emit",
+    "uninstall": "_install",
+}
+
+
+def stats() -> dict[str, int]:
+    """All counters of this process, by name. Totals since it was started or forked; ``open`` is now."""
+    from . import _hangup, logfilter
+
+    return {"open": _hangup.open_descriptors(), **_hangup.totals(), **logfilter.statistics()}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "fds":
+        return import_module(".fds", __name__)
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value

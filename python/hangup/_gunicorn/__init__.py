@@ -1,0 +1,1 @@
+"""gunicorn's side: which workers are guarded, and how their connections get two faces."""

@@ -1,0 +1,70 @@
+"""A listener whose ``accept()`` gives guarded connections and survives a shortage of descriptors."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+from typing import Any
+
+from .. import _hangup
+from .faces import ServerSocket
+
+#: Descriptors kept free for what a worker opens besides connections: selectors, files, databases.
+RESERVE = 8
+
+
+class GuardedListener:
+    """Stands in for a gunicorn listener in ``worker.sockets``.
+
+    Event loops poll :meth:`fileno`, which is silent while accepting is paused; everything that is not defined
+    here is the listener's.
+
+    Args:
+        listener: gunicorn's ``BaseSocket``.
+        factory: makes a connection from an accepted descriptor.
+        threads: of the worker: each may need a descriptor to wait for its client.
+        log: where the one line per shortage goes.
+    """
+
+    def __init__(self, listener: Any, factory: type[ServerSocket], threads: int, log: logging.Logger) -> None:
+        self._listener = listener
+        self._factory = factory
+        self._log = log
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._acceptor = _hangup.Acceptor(listener, min(RESERVE + threads, limit // 4))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+    def __str__(self) -> str:
+        return str(self._listener)
+
+    def fileno(self) -> int:
+        return self._acceptor.fileno()
+
+    def setblocking(self, flag: object) -> None:
+        """Accepting never waits, whatever is asked for."""
+
+    def accept(self) -> tuple[ServerSocket, Any]:
+        """The next client.
+
+        Raises:
+            BlockingIOError: nobody is waiting, or descriptors are short.
+        """
+        fd, address, shortage_began = self._acceptor.accept()
+        if shortage_began:
+            self._log.warning(
+                "hangup: descriptors are running short (limit %d): clients wait in the backlog of %s until some "
+                "return; %d connections go on",
+                resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                self._listener,
+                _hangup.open_descriptors(),
+            )
+        if fd is None:
+            raise BlockingIOError(errno.EAGAIN, "nobody to accept")
+        return self._factory(fd), address
+
+    def close(self) -> None:
+        self._acceptor.close()
+        self._listener.close()

@@ -1,0 +1,144 @@
+"""What is added to a gunicorn worker class. Each mixin goes in front of the class that the user chose.
+
+Nothing starts before fork: a worker object is made in the master, and :meth:`init_process` runs in the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Callable
+
+from .. import _hangup, _reports
+from .faces import server_class, takes_over, with_faces
+from .listener import GuardedListener
+
+if TYPE_CHECKING:
+    _Worker = Any
+else:
+    _Worker = object
+
+#: Seconds for which a worker that leaves waits for its lingering connections.
+LINGER = 2.0
+
+
+class GuardedWorker(_Worker):
+    """Common to all: the application's faces, and the end."""
+
+    def init_process(self) -> None:
+        _reports.forward_to(self.log.error_log)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        if not self.cfg.is_ssl:
+            self.wsgi = with_faces(self.wsgi, self.finish_upgraded)
+
+    def finish_upgraded(self, start_response: Callable[..., Any]) -> Any:
+        """Ends a request after which the connection is no longer HTTP: the one quiet way out of gunicorn."""
+        raise StopIteration
+
+    def run(self) -> None:
+        super().run()
+        self.drain(LINGER)
+        statistics = _hangup.totals()
+        self.log.info(
+            "hangup: worker %d leaves: %s",
+            os.getpid(),
+            ", ".join(f"{name} {count}" for name, count in statistics.items() if count)
+            or "nothing to report",
+        )
+
+    def drain(self, limit: float) -> None:
+        _hangup.drain(limit)
+
+
+class ListeningWorker(GuardedWorker):
+    """sync and gthread: they accept by themselves."""
+
+    def init_process(self) -> None:
+        if not self.cfg.is_ssl:
+            self.sockets = [
+                GuardedListener(listener, server_class(), self.cfg.threads, self.log)
+                for listener in self.sockets
+            ]
+        super().init_process()
+
+
+class GuardedThreadWorker(ListeningWorker):
+    """gthread: its wake-up pipe is not written to after it was closed."""
+
+    def init_process(self) -> None:
+        queue = getattr(self, "method_queue", None)  # since gunicorn 24
+        if queue is not None:
+            self.method_queue = type("GuardedMethodQueue", (ClosedOnce, type(queue)), {})()
+        super().init_process()
+
+
+class ClosedOnce(_Worker):
+    """Goes in front of gthread's ``PollableMethodQueue``, whose ``defer()`` writes to the number of its pipe
+    also after ``close()``: by then the number can be a file of the application.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = threading.RLock()  # reentrant: a signal handler defers, too
+
+    def close(self) -> None:
+        with self._open:
+            super().close()
+            self._read_fd = self._write_fd = None
+
+    def defer(self, callback: Callable[..., Any], *args: Any) -> None:
+        with self._open:
+            if self._write_fd is not None:
+                super().defer(callback, *args)
+
+
+class GuardedAsyncWorker(GuardedWorker):
+    """gevent and eventlet: their hubs accept, and hand over a connected socket."""
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        super().handle(listener, takes_over(client), addr)
+
+
+class GuardedGeventWorker(GuardedAsyncWorker):
+    """gevent, and gevent_pywsgi, whose server hands the socket to a handler of its own."""
+
+    def init_process(self) -> None:
+        if self.server_class is not None:
+            self.server_class = type(
+                "Guarded" + self.server_class.__name__, (TakesOver, self.server_class), {}
+            )
+        super().init_process()
+
+    def finish_upgraded(self, start_response: Callable[..., Any]) -> Any:
+        if self.server_class is None:
+            return super().finish_upgraded(start_response)
+        start_response("101 Switching Protocols", [])  # pywsgi prints a traceback for StopIteration
+        return ()
+
+    def drain(self, limit: float) -> None:
+        from gevent import get_hub
+
+        get_hub().threadpool.apply(super().drain, (limit,))
+
+
+class TakesOver(_Worker):
+    """Goes in front of a ``gevent.pywsgi.WSGIServer``."""
+
+    def handle(self, client: Any, address: Any) -> None:
+        super().handle(takes_over(client), address)
+
+
+MIXINS: dict[str, type] = {
+    "gunicorn.workers.sync.SyncWorker": ListeningWorker,
+    "gunicorn.workers.gthread.ThreadWorker": GuardedThreadWorker,
+    "gunicorn.workers.ggevent.GeventWorker": GuardedGeventWorker,
+    "gunicorn.workers.geventlet.EventletWorker": GuardedAsyncWorker,
+}
+
+
+def guarded_class(worker_class: type, base: str) -> type:
+    """``worker_class`` with the mixin for ``base`` (see :mod:`.support`) in front."""
+    return type(f"{worker_class.__name__}Guarded", (MIXINS[base], worker_class), {})

@@ -1,0 +1,23 @@
+"""The switch: ``HANGUP=off | observe | on`` in the environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+ON, OBSERVE, OFF = "on", "observe", "off"
+_SPELLINGS = {"": ON, "1": ON, "true": ON, "yes": ON, "0": OFF, "false": OFF, "no": OFF}
+
+
+def mode() -> str:
+    """``on`` (the default), ``observe`` (count, change nothing) or ``off`` (touch nothing).
+
+    A value that is none of these means ``off``, and is said in one WARNING: whoever set the switch wanted
+    something other than the default.
+    """
+    value = os.environ.get("HANGUP", "").strip().lower()
+    value = _SPELLINGS.get(value, value)
+    if value in (ON, OBSERVE, OFF):
+        return value
+    logging.getLogger("hangup").warning("HANGUP=%r is none of on, observe, off: hangup stays off", value)
+    return OFF

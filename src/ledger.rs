@@ -1,0 +1,81 @@
+//! What is open and what happened; fork hooks; the engine's end.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use hangup_core::cause::Op;
+use hangup_core::{connection, engine, fork};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::acceptor::address_to_python;
+
+/// Totals by name since the process was started or forked.
+#[pyfunction]
+pub(crate) fn totals(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, total) in hangup_core::ledger::totals() {
+        dict.set_item(name, total)?;
+    }
+    Ok(dict)
+}
+
+/// How many descriptors are owned.
+#[pyfunction]
+pub(crate) fn open_descriptors() -> usize {
+    hangup_core::ledger::global().open()
+}
+
+/// Whether `fd` is owned.
+#[pyfunction]
+pub(crate) fn owns(fd: i32) -> bool {
+    hangup_core::ledger::global().owns(fd)
+}
+
+/// `(fd, kind, peer, opened, closing)` for each owned descriptor; `opened` in seconds since the epoch.
+#[pyfunction]
+pub(crate) fn snapshot(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let list = PyList::empty(py);
+    for fd in hangup_core::ledger::global().listed() {
+        let peer = fd.enter(Op::Inspect).ok().and_then(|user| user.peer());
+        let opened = fd.opened().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let peer = peer.map(|peer| address_to_python(py, Some(peer))).transpose()?;
+        list.append((fd.number_for_display(), fd.kind().name(), peer, opened, fd.is_closing()))?;
+    }
+    Ok(list)
+}
+
+/// Why `fd` cannot be guarded, in words, or None.
+#[pyfunction]
+pub(crate) fn objection(fd: i32) -> Option<&'static str> {
+    connection::objection(fd)
+}
+
+/// Whether sendfile(2) may be used (SIGPIPE is ignored).
+#[pyfunction]
+pub(crate) fn can_send_files() -> bool {
+    connection::can_send_files()
+}
+
+/// Waits, at most `limit` seconds, until no connection lingers. The number that still do.
+#[pyfunction]
+pub(crate) fn drain(py: Python<'_>, limit: f64) -> usize {
+    py.detach(|| engine::drain(Duration::from_secs_f64(limit.clamp(0.0, 3600.0))))
+}
+
+/// For `os.register_at_fork(before=)`.
+#[pyfunction]
+pub(crate) fn before_fork() {
+    fork::before();
+}
+
+/// For `os.register_at_fork(after_in_parent=)`.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    fork::after_in_parent();
+}
+
+/// For `os.register_at_fork(after_in_child=)`.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    fork::after_in_child();
+}

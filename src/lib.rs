@@ -1,0 +1,26 @@
+//! The boundary to Python: convert and delegate. Policy is in `hangup-core`.
+//!
+//! Lock order: never wait for a descriptor or for the kernel while attached to the interpreter. An
+//! operation is first tried without waiting, attached; only if it would wait, it detaches.
+
+mod acceptor;
+mod buffer;
+mod errors;
+mod ledger;
+mod socket;
+
+use pyo3::prelude::*;
+
+/// Native core of hangup.
+#[pymodule(gil_used = false)]
+mod _hangup {
+    #[pymodule_export]
+    use crate::acceptor::Acceptor;
+    #[pymodule_export]
+    use crate::ledger::{
+        after_fork_in_child, after_fork_in_parent, before_fork, can_send_files, drain, objection,
+        open_descriptors, owns, snapshot, totals,
+    };
+    #[pymodule_export]
+    use crate::socket::{Pin, Socket};
+}
