@@ -9,7 +9,6 @@ import pickle
 import socket
 
 import pytest
-
 from hangup import exceptions
 from hangup.exceptions import (
     Broken,

@@ -76,13 +76,16 @@ def stats() -> dict[str, int]:
     return {"open": _hangup.open_descriptors(), **_hangup.totals(), **logfilter.statistics()}
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker would take every submodule for Any
 
-    if name == "fds":
-        return import_module(".fds", __name__)
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Loads a public name."""
+        from importlib import import_module
+
+        if name == "fds":
+            return import_module(".fds", __name__)
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value

@@ -50,7 +50,7 @@ def _hub_of(sock: object) -> Optional[str]:
     return root if root in ("gevent", "eventlet") else None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _combined(cls: type, hub: str) -> type:
     waits = {"gevent": _GeventWaits, "eventlet": _EventletWaits}[hub]
     return type(cls.__name__, (waits, cls), {"__slots__": ("_turn",), "__module__": cls.__module__})

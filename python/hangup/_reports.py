@@ -54,9 +54,9 @@ def ownership_violation(fd: int, closed_by: str, operation: str) -> None:
         _places[key] = count = _places.get(key, 0) + 1
     if count == 1:
         logger.warning(
-            "the application closed its server's connection (descriptor %d) at %s; the server's %s was kept from a "
-            "descriptor that may be another client's by now. Further connections closed there are counted: "
-            "hangup.fds.statistics().violations",
+            "hangup: the application closed its server's connection (descriptor %d) at %s; the server's %s "
+            "was kept from a descriptor that may be another client's by now. Further connections closed "
+            "there are counted: hangup.fds.statistics().violations",
             fd,
             closed_by,
             operation,

@@ -21,9 +21,10 @@ import os
 import socket
 import stat
 import sys
+import threading
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Optional, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Optional, Union
 
 from . import _hangup
 from ._delegated import Delegated
@@ -50,7 +51,7 @@ class SafeSocket(Delegated):
     __slots__ = ("_closed", "_io_refs")
 
     _green = False
-    _role = "owner"
+    _role: Literal["owner", "server", "application"] = "owner"
     _io_refs: int
     _closed: bool
 
@@ -141,7 +142,7 @@ class SafeSocket(Delegated):
 
     def makefile(self, mode: str = "r", buffering: Optional[int] = None, **text: Any) -> Any:
         """As :meth:`socket.socket.makefile`."""
-        return socket.socket.makefile(self, mode, buffering, **text)  # type: ignore[arg-type, call-overload]
+        return socket.socket.makefile(self, mode, buffering, **text)  # type: ignore[call-overload]
 
     def sendfile(self, file: BinaryIO, offset: int = 0, count: Optional[int] = None) -> int:
         """Sends a file from ``offset`` on, by sendfile(2) where that is possible.
@@ -209,12 +210,21 @@ class SafeSocket(Delegated):
 
 
 def caller(depth: int) -> str:
-    """The nearest place outside of this package, as ``file:line in function``."""
-    package = os.path.dirname(__file__)
+    """The nearest place outside of this package, as ``file:line in function``.
+
+    Where that is the start of a thread, as for ``Thread(target=sock.close)``, the thread's name is added.
+    """
     frame = sys._getframe(depth + 1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    if frame.f_globals.get("__name__") == "threading":
+        place += f" of thread {threading.current_thread().name}"
+    return place
+
+
+def _is_ours(module: str) -> bool:
+    return module == __package__ or module.startswith(f"{__package__}.")
 
 
 def _take_over(sock: Union[socket.socket, int]) -> tuple[int, Optional[float]]:

@@ -137,7 +137,7 @@ def safe_emit(
     if not target and not (to is None and room is None):
         return _nobody() if asynchronous else EmitResult()
     namespace = namespace or events_namespace or "/"
-    delivery = _Delivery(core, namespace, target, skipped)
+    delivery = _Delivery(core, namespace, target, skipped, "_send_packet" if callback else "_send_eio_packet")
 
     def attempt() -> Any:
         return emitter.emit(
@@ -187,12 +187,13 @@ class _SkipList(list[str]):
     def __init__(self, skipped: Iterable[str]) -> None:
         super().__init__(skipped)
         self.hidden: set[object] = set(skipped)
+        self.served: set[object] = set()
         self.turn: str | None = None
 
     def __contains__(self, sid: object) -> bool:
-        if sid in self.hidden:
+        if sid in self.hidden or sid in self.served:
             return True
-        self.hidden.add(sid)
+        self.served.add(sid)
         self.turn = str(sid)
         return False
 
@@ -204,15 +205,17 @@ class _SkipList(list[str]):
 class _Delivery:
     """One emit: whom it addresses, who is lost on the way, and what to do about an error."""
 
-    def __init__(self, server: Any, namespace: str, target: Any, skipped: list[str]) -> None:
+    def __init__(self, server: Any, namespace: str, target: Any, skipped: list[str], sender: str) -> None:
         self._sockets = server.eio.sockets
-        self._test_clients = _test_clients()
+        # a test client replaces the server's sender; one that does not (Flask-SocketIO < 5.3.6) gets nothing
+        self._test_clients = _test_clients() if sender in vars(server) else {}
+        self._address = (server.manager, namespace, target)
         self._lost: dict[str, str] = {}
         self._races = 0
         self._cut_short = False
         self._recipients = {
             sid: eio_sid
-            for sid, eio_sid in _participants(server.manager, namespace, target).items()
+            for sid, eio_sid in _participants(*self._address).items()
             if sid not in skipped
         }
         self.skip = _SkipList(skipped)
@@ -242,6 +245,10 @@ class _Delivery:
 
     def result(self) -> EmitResult:
         """Counts the recipients by what became of each."""
+        if not self.skip.hidden | self.skip.served >= self._recipients.keys():
+            # not asked about: they have left the room meanwhile, unless the manager asks about nobody
+            now = _participants(*self._address)
+            self._lost.update((sid, "gone") for sid in self._recipients if sid not in now)
         fates = {"sent": 0, "queued": 0, "gone": 0, "dropped": 0}
         for sid, eio_sid in self._recipients.items():
             fates[self._lost.get(sid) or self._fate(eio_sid)] += 1
@@ -269,8 +276,9 @@ def _find_server(server: Any) -> tuple[Any, Any]:
             server = flask.current_app.extensions.get("socketio")
         if server is None:
             raise RuntimeError(
-                "safe_emit() found no Socket.IO server: pass server= (the flask_socketio.SocketIO, socketio.Server "
-                "or socketio.AsyncServer object), or call it in the context of a Flask application that has one"
+                "safe_emit() found no Socket.IO server: pass server= (the flask_socketio.SocketIO, "
+                "socketio.Server or socketio.AsyncServer object), or call it in the context of a Flask "
+                "application that has one"
             )
     core = server if hasattr(server, "eio") else getattr(server, "server", server)
     if core is None:

@@ -298,7 +298,7 @@ def _within(trace: TracebackType | None, logger: str) -> bool:
         if place == "server":
             in_server = True
             entering_app = frame.f_code.co_name in runs_app
-        elif place == "elsewhere" or entering_app:
+        elif place == "elsewhere":
             return False
         trace = trace.tb_next
     return in_server and not entering_app

@@ -34,7 +34,7 @@ use crate::ledger::{self, Counter};
 
 /// How long a pause waits for descriptors that are not hangup's before it looks again.
 pub const RETRY: Duration = Duration::from_millis(20);
-/// Pauses closer together than this belong to one episode.
+/// Two shortages this far apart are two episodes, however little was returned between them.
 pub const EPISODE_GAP: Duration = Duration::from_secs(5);
 
 /// Acceptors of this process that may be paused.
@@ -46,9 +46,18 @@ static PAUSED: AtomicUsize = AtomicUsize::new(0);
 pub struct Accepted {
     /// A client and its address, or `None`: nobody is waiting, or accepting is paused. Poll again.
     pub client: Option<(OwnedFd, Option<SocketAddrAny>)>,
-    /// A shortage began with this call. Reported once for each episode: one that follows within
-    /// [`EPISODE_GAP`] of the last is the same one.
+    /// A shortage began with this call. Reported once for each episode, which lasts until the backlog was
+    /// emptied and `reserve` descriptors, or half of those open, were returned.
     pub episode_began: bool,
+}
+
+/// A shortage of descriptors, from its first pause until there is room again.
+#[derive(Clone, Copy, Debug)]
+struct Episode {
+    /// How many descriptors of ours were open when it began.
+    crowd: usize,
+    /// When accepting last paused.
+    paused: Instant,
 }
 
 /// A listener that can pause.
@@ -59,7 +68,7 @@ pub struct Acceptor {
     timer: OwnedFd,
     reserve: u64,
     paused: AtomicBool,
-    resumed: Mutex<Option<Instant>>,
+    episode: Mutex<Option<Episode>>,
 }
 
 impl Acceptor {
@@ -81,7 +90,7 @@ impl Acceptor {
             timer,
             reserve,
             paused: AtomicBool::new(false),
-            resumed: Mutex::new(None),
+            episode: Mutex::new(None),
         });
         registry().push(Arc::downgrade(&acceptor));
         Ok(acceptor)
@@ -113,12 +122,20 @@ impl Acceptor {
                 Ok((client, address)) => {
                     ledger::count(Counter::Accepted);
                     // This client is served; the pause begins behind it.
-                    let episode_began = !self.has_room_above(client.as_raw_fd()) && self.pause();
+                    let episode_began = if self.has_room_above(client.as_raw_fd()) {
+                        self.look_for_the_end_of_the_episode();
+                        false
+                    } else {
+                        self.pause()
+                    };
                     return Ok(Accepted { client: Some((client, address)), episode_began });
                 }
                 Err(errno) => match classify(Op::Accept, errno, State::Open) {
                     Cause::Interrupted => {}
-                    Cause::WouldBlock => return Ok(Accepted::default()),
+                    Cause::WouldBlock => {
+                        self.look_for_the_end_of_the_episode();
+                        return Ok(Accepted::default());
+                    }
                     Cause::Exhausted => return Ok(Accepted { client: None, episode_began: self.pause() }),
                     cause => return Err(Error::new(cause, Op::Accept, errno)),
                 },
@@ -139,19 +156,36 @@ impl Acceptor {
         PAUSED.fetch_add(1, Ordering::AcqRel);
         // Fails only for a descriptor that is not in the set: ours is, from `new` on.
         let _ = epoll::delete(&self.epoll, &self.listener);
-        let resumed = *self.resumed.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = resumed.is_none_or(|moment| moment.elapsed() > EPISODE_GAP);
-        if began {
-            ledger::count(Counter::AcceptPauses);
+        let mut episode = self.current_episode();
+        if let Some(episode) = episode.as_mut() {
+            episode.paused = Instant::now();
+            return false;
         }
-        began
+        *episode = Some(Episode { crowd: ledger::global().open(), paused: Instant::now() });
+        ledger::count(Counter::AcceptPauses);
+        true
+    }
+
+    /// Ends the episode if nobody is waiting and there is room again.
+    fn look_for_the_end_of_the_episode(&self) {
+        let mut episode = self.current_episode();
+        let Some(current) = *episode else { return };
+        let caught_up = sys::wait_ready(self.listener.as_raw_fd(), false, Some(Duration::ZERO)) == Ok(false);
+        let returned = (self.reserve as usize).min(current.crowd / 2).max(1);
+        let room = ledger::global().open() + returned <= current.crowd;
+        if caught_up && (room || current.paused.elapsed() > EPISODE_GAP) {
+            *episode = None;
+        }
+    }
+
+    fn current_episode(&self) -> MutexGuard<'_, Option<Episode>> {
+        self.episode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn may_resume(&self) -> bool {
         let room = sys::lowest_free(self.timer.as_fd()).is_ok_and(|lowest| self.has_room_above(lowest));
         if room && self.paused.swap(false, Ordering::AcqRel) {
             PAUSED.fetch_sub(1, Ordering::AcqRel);
-            *self.resumed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             self.rest(Duration::ZERO);
             let data = epoll::EventData::new_u64(1);
             // Fails for want of kernel memory alone; then the timer makes the event loop come back.

@@ -59,7 +59,8 @@ class ServerSocket(SafeSocket):
         try:
             return self._application
         except AttributeError:
-            self._application = face = flavour(ApplicationSocket, self)(self)
+            face: ApplicationSocket = flavour(ApplicationSocket, self)(self)
+            self._application = face
             if self._green:
                 face._turn = self._turn  # type: ignore[attr-defined]
             return face

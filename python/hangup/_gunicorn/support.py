@@ -54,7 +54,7 @@ def judge(version: str, worker_class: type) -> Verdict:
         return Verdict("", f"gunicorn {version} is not one of 21 to {NEWEST_TESTED}", known=False)
     for base, cls in zip(bases, worker_class.__mro__):
         if base in GUARDED:
-            parameters = tuple(inspect.signature(cls.handle).parameters)[1:]
+            parameters = tuple(inspect.signature(cls.__dict__["handle"]).parameters)[1:]
             if parameters != GUARDED[base]:
                 return Verdict(base, f"{base}.handle{parameters} is not the one hangup knows", known=False)
             return Verdict(base, "", known=True)

@@ -14,7 +14,24 @@ from .faces import server_class, takes_over, with_faces
 from .listener import GuardedListener
 
 if TYPE_CHECKING:
-    _Worker = Any
+
+    class _Worker:
+        """What the mixins find in the class behind them."""
+
+        cfg: Any
+        log: Any
+        sockets: list[Any]
+        wsgi: Any
+        server_class: Any
+        method_queue: Any
+
+        def init_process(self) -> None: ...
+        def load_wsgi(self) -> None: ...
+        def run(self) -> None: ...
+        def close(self) -> None: ...
+        def defer(self, callback: Callable[..., Any], *args: Any) -> None: ...
+        def handle(self, *args: Any) -> None: ...
+
 else:
     _Worker = object
 

@@ -42,9 +42,9 @@ def _hang_up(sock: Any, poller: Any) -> bool:
 
 
 def _parked(sock: Any, poller: Any) -> bool:
-    try:
-        key = poller.get_key(sock)
-    except (KeyError, ValueError):
-        # Not there, or closed already.
+    number = sock.fileno()
+    if number < 0:
         return False
-    return bool(key.fileobj is sock)
+    key = poller.get_map().get(number)
+    # An entry whose own socket has been closed since is not this connection.
+    return key is not None and key.fileobj.fileno() == number

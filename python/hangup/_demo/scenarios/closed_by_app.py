@@ -7,6 +7,7 @@ vanish.
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 
 from hangup._demo.scenarios._clients import get_once, request_bytes
 from hangup._demo.scenarios._measure import Clock, Measurement, ownership_violations
@@ -24,12 +25,12 @@ def measure(stack: Stack, rounds: int = 20) -> Measurement:
     application's file, and with hangup "ownership_violations".
     """
     clock = Clock("closed-by-app", stack, rounds)
-    with Server(stack.with_("--graceful-timeout", "1"), "app_closer") as server:
-        held = [_visit(server, _WAYS[index % len(_WAYS)]) for index in range(rounds)]
+    with Server(stack.with_("--graceful-timeout", "1"), "app_closer") as server, ExitStack() as staying:
+        for index in range(rounds):
+            staying.callback(reset, _visit(server, _WAYS[index % len(_WAYS)]))
         wait_until(lambda: _taken(server) == rounds, _HANDLED_WITHIN_SECONDS, every=0.05)
         extra: dict[str, float] = {"taken": _taken(server)}
-        for sock in held:
-            reset(sock)
+        staying.close()
         # The last answer may still be on its way into the socket that is no longer there.
         wait_until(
             lambda: ownership_violations(server) in (rounds, None), _HANDLED_WITHIN_SECONDS, every=0.05

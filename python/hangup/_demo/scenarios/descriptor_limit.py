@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import socket
+from contextlib import ExitStack
 
 from hangup._demo.scenarios._clients import Client, latency, request_bytes
 from hangup._demo.scenarios._measure import Clock, Measurement, loud_lines
@@ -34,18 +34,13 @@ def measure(stack: Stack, rounds: int = 1) -> Measurement:
         dropped = refused = lines = 0
         recovery = 0.0
         for _ in range(rounds):
-            live = [Client(server.address) for _ in range(_LIVE)]
-            for client in live:
-                client.get()
             before = loud_lines(server.log())
-            storm = [Client(server.address, timeout=_ANSWER_WITHIN_SECONDS) for _ in range(_STORM)]
-            knocking = _fill(server, storm)
-            refused += len(knocking)
-            dropped += sum(client.get() is None for client in live)
-            for sock in knocking:
-                reset(sock)
-            for client in (*storm, *live):
-                client.close()
+            with ExitStack() as staying:
+                live = [staying.enter_context(Client(server.address)) for _ in range(_LIVE)]
+                for client in live:
+                    client.get()
+                refused += _fill(server, staying)
+                dropped += sum(client.get() is None for client in live)
             recovery = max(recovery, latency(server.address, cap=_RECOVERY_CAP_SECONDS))
             server.wait_log_quiet()
             lines += loud_lines(server.log()) - before
@@ -57,21 +52,26 @@ def measure(stack: Stack, rounds: int = 1) -> Measurement:
         )
 
 
-def _fill(server: Server, storm: list[Client]) -> list[socket.socket]:
+def _fill(server: Server, staying: ExitStack) -> int:
     """Let clients ask and stay until one is not answered, then let the rest ask all at once.
 
     Returns:
-        The connections of the rest.
+        How many were left when one was not answered, itself included.
     """
     boots = server.boots()
-    answered = 0
-    while answered < len(storm) and storm[answered].get() is not None:
-        answered += 1
-    left = len(storm) - answered
-    knocking = [connect(server.address, timeout=_ANSWER_WITHIN_SECONDS) for _ in range(left)]
-    for sock in knocking:
+    left = _STORM
+    while left and _asks(server, staying):
+        left -= 1
+    for _ in range(left):
+        sock = connect(server.address, timeout=_ANSWER_WITHIN_SECONDS)
+        staying.callback(reset, sock)
         # With the request sent, a worker that does take one in is not held up waiting for it.
         sock.sendall(request_bytes("/", close=False))
     # A worker that ends over this does so at once; one that does not is given the time to.
     wait_until(lambda: server.boots() > boots, _ACTS_WITHIN_SECONDS)
-    return knocking
+    return left
+
+
+def _asks(server: Server, staying: ExitStack) -> bool:
+    client = staying.enter_context(Client(server.address, timeout=_ANSWER_WITHIN_SECONDS))
+    return client.get() is not None

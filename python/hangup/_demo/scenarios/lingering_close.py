@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import statistics
+from contextlib import ExitStack
 
 from hangup._demo.scenarios._clients import latency, request_bytes
 from hangup._demo.scenarios._measure import Clock, Measurement
@@ -31,9 +32,12 @@ def measure(stack: Stack, rounds: int = 10, *, cap: float = CAP_SECONDS) -> Meas
         cap: Seconds after which a fresh request is given up; a latency of ``cap`` means "at least".
     """
     clock = Clock("lingering-close", stack, rounds)
-    with Server(stack.with_("--graceful-timeout", "1", threads=8), "app_hello") as server:
+    with (
+        Server(stack.with_("--graceful-timeout", "1", threads=8), "app_hello") as server,
+        ExitStack() as staying,
+    ):
         idle = statistics.median(latency(server.address, cap=cap) for _ in range(_SAMPLES))
-        held = [_stay(server) for _ in range(rounds)]
+        held = [_stay(server, staying) for _ in range(rounds)]
         # On a server that is not held up all answers are here at once; the fresh request then meets an idle
         # one.
         wait_until(lambda: len(select.select(held, [], [], 0)[0]) == rounds, _ANSWERED_WITHIN_SECONDS)
@@ -43,8 +47,7 @@ def measure(stack: Stack, rounds: int = 10, *, cap: float = CAP_SECONDS) -> Meas
             fresh = statistics.median(
                 [first, *(latency(server.address, cap=cap) for _ in range(_SAMPLES - 1))]
             )
-        for sock in held:
-            reset(sock)
+        staying.close()
         return clock.read(
             server,
             idle_latency_s=idle,
@@ -53,8 +56,9 @@ def measure(stack: Stack, rounds: int = 10, *, cap: float = CAP_SECONDS) -> Meas
         )
 
 
-def _stay(server: Server) -> socket.socket:
+def _stay(server: Server, staying: ExitStack) -> socket.socket:
     """Ask for a page; returns the connection, with the answer unread and nothing hung up."""
     sock = connect(server.address, timeout=CAP_SECONDS)
+    staying.callback(reset, sock)
     sock.sendall(request_bytes("/"))
     return sock

@@ -6,6 +6,8 @@ later the next connection that is parked under it is thrown away, without a line
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from hangup._demo.scenarios._clients import Client, get_once
 from hangup._demo.scenarios._measure import Clock, Measurement, drift
 from hangup._demo.server import Server, Stack
@@ -24,10 +26,9 @@ def measure(stack: Stack, rounds: int = 10) -> Measurement:
     """
     clock = Clock("parked-close", stack, rounds)
     dropped = parked = 0
-    with Server(stack.with_("--keep-alive", "60", "--graceful-timeout", "1"), "app_keepalive") as server:
-        residents = [Client(server.address) for _ in range(_RESIDENTS)]
-        for client in residents:
-            client.get()
+    lasting = stack.with_("--keep-alive", "60", "--graceful-timeout", "1")
+    with Server(lasting, "app_keepalive") as server, ExitStack() as staying:
+        residents = [_resident(server, staying) for _ in range(_RESIDENTS)]
         for index in range(rounds):
             with Client(server.address) as victim:
                 victim.get(f"/watch?{index}")
@@ -36,10 +37,8 @@ def measure(stack: Stack, rounds: int = 10) -> Measurement:
             for place, client in enumerate(residents):
                 if client.get() is None:
                     dropped += 1
-                    residents[place] = Client(server.address)
-                    residents[place].get()
-        for client in residents:
-            client.close()
+                    residents[place] = _resident(server, staying)
+        staying.close()
         innocents = rounds * (_RESIDENTS + _NEWCOMERS)
         return clock.read(
             server,
@@ -51,9 +50,14 @@ def measure(stack: Stack, rounds: int = 10) -> Measurement:
 
 def _newcomers(server: Server) -> int:
     """Return how many of the new clients were not answered twice on one connection."""
-    clients = [Client(server.address) for _ in range(_NEWCOMERS)]
-    answered = [client.get() is not None for client in clients]
-    answered = [first and client.get() is not None for first, client in zip(answered, clients)]
-    for client in clients:
-        client.close()
-    return answered.count(False)
+    with ExitStack() as staying:
+        clients = [staying.enter_context(Client(server.address)) for _ in range(_NEWCOMERS)]
+        answered = [client.get() is not None for client in clients]
+        answered = [first and client.get() is not None for first, client in zip(answered, clients)]
+        return answered.count(False)
+
+
+def _resident(server: Server, staying: ExitStack) -> Client:
+    client = staying.enter_context(Client(server.address))
+    client.get()
+    return client

@@ -1,0 +1,73 @@
+# Everything is set up on first use: a virtual environment, the native module, and several gunicorns.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+GUNICORNS := 21.2.0 23.0.0 25.3.0 27.0.1
+CORE   := -p hangup-core
+
+# Installed byte-code is needed to measure imports; a parent's setting must not forbid it.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: all setup build demo test test-all bench lint types test-rust test-loom test-py fmt clean
+
+all: test
+
+## set up ----------------------------------------------------------------------------------------------
+$(VENV)/ready: requirements-dev.txt requirements-optional.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -r requirements-dev.txt gunicorn
+	@grep -v '^#' requirements-optional.txt | while read -r wanted; do \
+	  $(BIN)/pip install --quiet "$$wanted" || echo "SKIPPED: $$wanted cannot be installed; its tests are skipped by name"; done
+	touch $@
+
+# Next to each other, first on the path of the server that a test starts.
+.gunicorn/%/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --no-deps --target .gunicorn/$* gunicorn==$* && touch $@ \
+	  || echo "SKIPPED: gunicorn $* cannot be installed on this Python; its tests are skipped by name"
+
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready)
+
+build: $(VENV)/ready
+	$(BIN)/maturin develop --release --quiet
+
+## the main job -----------------------------------------------------------------------------------------
+demo: setup build
+	$(BIN)/hangup demo
+
+bench: setup build
+	$(BIN)/python -m benches
+
+## tests ------------------------------------------------------------------------------------------------
+test: setup build lint types test-rust test-loom test-py
+
+test-all: test
+	cargo test $(CORE) --all-features --release --quiet -- --include-ignored
+	$(BIN)/pytest -q -m slow
+
+lint: $(VENV)/ready
+	@cargo fmt --version >/dev/null 2>&1 && cargo fmt --all --check || { cargo fmt --version >/dev/null 2>&1 && exit 1 || echo "SKIPPED: rustfmt is not installed"; }
+	@cargo clippy --version >/dev/null 2>&1 || { echo "SKIPPED: clippy is not installed"; exit 0; } && cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+	$(BIN)/ruff format --check --quiet python tests benches
+	$(BIN)/ruff check --quiet python tests benches
+
+types: build
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest hangup._hangup --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist
+
+test-rust:
+	cargo test $(CORE) --all-features --release --quiet
+
+test-loom:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test $(CORE) --lib --release --quiet
+
+test-py: setup build
+	$(BIN)/pytest -q -m "not slow"
+
+fmt:
+	cargo fmt --all
+	$(BIN)/ruff format python tests benches
+	$(BIN)/ruff check --fix python tests benches
+
+clean:
+	rm -rf target $(VENV) .gunicorn

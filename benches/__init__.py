@@ -1,0 +1,21 @@
+"""Speed, stock and with hangup, side by side in one run: ``python -m benches`` (or ``make bench``).
+
+Method
+    Every row compares two things that run alternately in the same minutes on the same cores; what is judged
+    is the median of the ratios of neighbouring runs, so that whatever else the machine does meets both
+    alike. Between pairs the order changes. Where it matters servers are started anew several times, because two
+    starts of the same program can differ by a few per cent for good.
+
+    ``http``: a real gunicorn with one worker, pinned to one core; the load client (wrk, or where that is not
+    installed one of our own, which is named) pinned to another. The CPU time per request is shown as well:
+    on a busy machine it moves less than the requests per second that are judged.
+    ``socket``: blocks of calls on two connected pairs; the peer is drained between the blocks, not during them,
+    so that no wake-up of another process hides what the call itself costs.
+    ``import``: fresh interpreters with and without the import, byte-code cached.
+    ``mutex``: criterion's own estimate.
+
+Not promised
+    Absolute figures: they are this machine's, at this moment. A pass or failure by exit status: nothing here is
+    an assertion, and a missed bar exits with 0 like a met one. A figure on one core: then client and
+    server share it, which the table says.
+"""

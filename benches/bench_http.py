@@ -1,0 +1,110 @@
+"""Requests per second of a real gunicorn, and the CPU time that each takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+
+from ._load import LoadFailed, client_name, load
+from ._machine import cores
+from ._rows import Bar, Row, compared, paired, skipped
+from ._server import Server, Unavailable
+from .apps import MEGABYTE
+
+CONNECTIONS = 8
+
+
+class Case(NamedTuple):
+    """A worker class and what it serves."""
+
+    app: str
+    worker: str
+    bar: Optional[Bar]
+
+
+CASES = {
+    "hello-gthread": Case("hello", "gthread", Bar(0.97, at_least=True)),
+    "hello-gevent": Case("hello", "gevent", Bar(0.97, at_least=True)),
+    "megabyte-gthread": Case("megabyte", "gthread", Bar(1.0, at_least=True)),
+    "megabyte-gevent": Case("megabyte", "gevent", Bar(1.0, at_least=True)),
+    "file-gthread": Case("megabyte_file", "gthread", None),
+    "file-gevent": Case("megabyte_file", "gevent", None),
+}
+
+
+class Plan(NamedTuple):
+    """How long to measure: fresh servers each round, ``pairs`` pairs of runs with them."""
+
+    rounds: int
+    pairs: int
+    seconds: int
+
+
+THOROUGH = Plan(rounds=4, pairs=3, seconds=2)
+QUICK = Plan(rounds=1, pairs=5, seconds=1)
+
+
+def measure(name: str, plan: Plan, version: Optional[str], control: bool = False) -> Iterator[Row]:
+    """Two rows for a case: requests per second, and the CPU time of a request.
+
+    Args:
+        name: in ``CASES``.
+        plan: how long.
+        version: of gunicorn; None for the installed one.
+        control: compare stock with stock, which shows how far a ratio strays by itself.
+    """
+    case = CASES[name]
+    title = f"{name}, gunicorn {version}" if version else name
+    rates: list[tuple[float, float]] = []
+    costs: list[tuple[float, float]] = []
+    try:
+        for _ in range(plan.rounds):
+            for stock, hangup in _round(case, plan, version, not control):
+                rates.append((stock[0], hangup[0]))
+                costs.append((stock[1], hangup[1]))
+    except (Unavailable, LoadFailed) as problem:
+        yield skipped(title, " ".join(str(problem).split()), case.bar)
+        return
+    note = ", ".join(filter(None, [client_name(), "stock against stock" if control else ""]))
+    yield compared(title, "requests/s", rates, case.bar, note)
+    yield compared(f"{title}, CPU of a request", "us", costs, None)
+
+
+def _round(
+    case: Case, plan: Plan, version: Optional[str], guarded: bool
+) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    home, away = cores()
+    with contextlib.ExitStack() as running:
+        stock, hangup = (
+            running.enter_context(Server(which, case.worker, case.app, home, version))
+            for which in (False, guarded)
+        )
+        _check(stock, hangup, case)
+        both = [_Side(server, away, plan.seconds) for server in (stock, hangup)]
+        for side in both:
+            load(side.server.port, away, CONNECTIONS, 1)
+        for _ in paired(both[0].run, both[1].run, plan.pairs):
+            yield both[0].result, both[1].result
+
+
+class _Side:
+    """One server under load, and what the last run of it gave: requests/s, and CPU µs of a request."""
+
+    def __init__(self, server: Server, core: int, seconds: int) -> None:
+        self.server = server
+        self.result = (0.0, 0.0)
+        self._core = core
+        self._seconds = seconds
+
+    def run(self) -> float:
+        before = self.server.cpu()
+        answers, took = load(self.server.port, self._core, CONNECTIONS, self._seconds)
+        self.result = answers / took, (self.server.cpu() - before) / answers * 1e6
+        return self.result[0]
+
+
+def _check(stock: Server, hangup: Server, case: Case) -> None:
+    body = stock.get()
+    if body != hangup.get() or (case.app != "hello") != (len(body) == MEGABYTE):
+        raise LoadFailed("the two servers answer differently")
