@@ -74,6 +74,22 @@ def test_in_an_event_handler_the_events_namespace_is_the_default(flask_app: tupl
     assert [heard(client) for client in main] == [[], ["told"]]
 
 
+def test_another_servers_event_sets_no_defaults(flask_app: tuple[Any, Any]) -> None:
+    """The namespace and the sender of an event mean nothing to a second server in the process."""
+    _, io = flask_app
+    second = socketio.Server(async_mode="threading", monitor_clients=False)
+    second.manager.connect("somebody", "/")
+
+    def relay(*_args: Any) -> list[int]:
+        with pytest.raises(RuntimeError, match="skip_sid"):
+            safe_emit("news", include_self=False, server=second)
+        return list(safe_emit("news", server=second))
+
+    io.on_event("relay", relay, namespace="/chat")
+    client = new_client(flask_app, namespace="/chat")
+    assert client.emit("relay", namespace="/chat", callback=True) == [0, 0, 1, 0]
+
+
 def test_in_a_request_or_an_application_context_the_server_is_found(flask_app: tuple[Any, Any]) -> None:
     """A view or a command emits to the default namespace of its application."""
     app, io = flask_app

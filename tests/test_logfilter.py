@@ -159,6 +159,13 @@ def test_a_disconnect_that_is_not_surely_a_clients_passes(frames: tuple[Frame, .
     assert logfilter.departure(record) is None
 
 
+@pytest.mark.parametrize("module", APP_MODULES)
+def test_a_module_that_is_only_named_like_the_servers_is_not_the_servers(module: str) -> None:
+    """One frame of it, anywhere, is enough."""
+    frames = [*IN_SERVER[:-1], (module, "send"), IN_SERVER[-1]]
+    assert logfilter.departure(record_of(raised_through(BrokenPipeError(errno.EPIPE, "x"), *frames))) is None
+
+
 def test_a_record_without_an_exception_passes() -> None:
     """The text alone proves nothing, whatever it says."""
     for info in (None, (None, None, None), True, "text", (OSError, OSError(errno.EPIPE, "x"), None)):

@@ -214,9 +214,7 @@ class _Delivery:
         self._races = 0
         self._cut_short = False
         self._recipients = {
-            sid: eio_sid
-            for sid, eio_sid in _participants(*self._address).items()
-            if sid not in skipped
+            sid: eio_sid for sid, eio_sid in _participants(*self._address).items() if sid not in skipped
         }
         self.skip = _SkipList(skipped)
         self.skip.hidden.update(sid for sid, eio_sid in self._recipients.items() if self._is_gone(eio_sid))
@@ -245,10 +243,11 @@ class _Delivery:
 
     def result(self) -> EmitResult:
         """Counts the recipients by what became of each."""
-        if not self.skip.hidden | self.skip.served >= self._recipients.keys():
-            # not asked about: they have left the room meanwhile, unless the manager asks about nobody
+        unasked = self._recipients.keys() - self.skip.hidden - self.skip.served
+        if unasked:
+            # they have left the room meanwhile, unless it is a manager that asks about nobody
             now = _participants(*self._address)
-            self._lost.update((sid, "gone") for sid in self._recipients if sid not in now)
+            self._lost.update((sid, "gone") for sid in unasked if sid not in now)
         fates = {"sent": 0, "queued": 0, "gone": 0, "dropped": 0}
         for sid, eio_sid in self._recipients.items():
             fates[self._lost.get(sid) or self._fate(eio_sid)] += 1
