@@ -37,7 +37,8 @@ def test_status_names_version_and_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "mode"), [("", "on"), ("ON", "on"), ("observe", "observe"), ("off", "off"), ("0", "off"), ("nonsense", "off")]
+    ("value", "mode"),
+    [("", "on"), ("ON", "on"), ("observe", "observe"), ("off", "off"), ("0", "off"), ("nonsense", "off")],
 )
 def test_the_switch_is_read_from_the_environment(value: str, mode: str) -> None:
     """An unknown value is the safe one, with a warning."""

@@ -10,7 +10,9 @@ from hangup._gunicorn.support import judge
 base = pytest.importorskip("gunicorn.workers.base")
 
 
-@pytest.mark.parametrize("version", ["21.0.1", "21.2.0", "22.0.0", "23.0.0", "24.1.1", "25.3.0", "26.2.0", "27.0.1"])
+@pytest.mark.parametrize(
+    "version", ["21.0.1", "21.2.0", "22.0.0", "23.0.0", "24.1.1", "25.3.0", "26.2.0", "27.0.1"]
+)
 @pytest.mark.parametrize("name", ["sync.SyncWorker", "gthread.ThreadWorker"])
 def test_known_versions_and_workers_are_guarded(version: str, name: str) -> None:
     """From 21 to 27, for the workers that accept by themselves."""

@@ -62,7 +62,13 @@ OWN_OBJECTS = {
 
 def test_only_install_sets_attributes_of_foreign_objects() -> None:
     """`server.worker_class = ...` and the like stand in _install.py; elsewhere our own objects are changed."""
-    ours = {"self", "cls", "error", "record", "known"}  # instances of our classes, and a record being filtered
+    ours = {
+        "self",
+        "cls",
+        "error",
+        "record",
+        "known",
+    }  # instances of our classes, and a record being filtered
     found = set()
     for path in PYTHON.rglob("*.py"):
         if path.name == "_install.py" or "_demo" in path.parts:
@@ -71,8 +77,12 @@ def test_only_install_sets_attributes_of_foreign_objects() -> None:
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setattr":
                 found.add((path.name, "setattr", str(node.lineno)))
             for target in node.targets if isinstance(node, ast.Assign) else []:
-                for part in ast.walk(target):
-                    if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id not in ours:
+                for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+                    if (
+                        isinstance(part, ast.Attribute)
+                        and isinstance(part.value, ast.Name)
+                        and part.value.id not in ours
+                    ):
                         found.add((path.name, part.value.id, part.attr))
     assert found - OWN_OBJECTS == set()
 

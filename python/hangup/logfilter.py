@@ -231,13 +231,12 @@ def install(action: str = "demote") -> DisconnectFilter:
     """
     global _installed
     with _lock:
-        if _installed is None:
-            _installed = DisconnectFilter(action)
-        else:
-            _installed.action = action
+        known = _installed or DisconnectFilter(action)
+        known.action = action
         for name in TABLE:
-            logging.getLogger(name).addFilter(_installed)
-        return _installed
+            logging.getLogger(name).addFilter(known)
+        _installed = known
+        return known
 
 
 def uninstall() -> None:

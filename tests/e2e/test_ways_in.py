@@ -2,96 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import textwrap
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
-from hangup._demo.server import MissingGunicorn, gunicorn_home, wait_until
-
-APP = """
-import json, os, sys
-def app(environ, start_response):
-    status = sys.modules["hangup"].status() if "hangup" in sys.modules else None
-    sock = environ.get("gunicorn.socket") or environ.get("gunicorn.sock")
-    facts = {"status": status, "socket": type(sock).__module__ + "." + type(sock).__qualname__, "pid": os.getpid()}
-    body = json.dumps(facts).encode()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-"""
-
-
-class Gunicorn:
-    """A gunicorn that is ended by its pid."""
-
-    def __init__(self, directory: Path, *args: str, version: str = "27.0.1", **env: str) -> None:
-        (directory / "app.py").write_text(APP)
-        try:
-            path = os.pathsep.join([str(gunicorn_home(version)), str(directory)])
-        except MissingGunicorn as absent:
-            pytest.skip(str(absent))
-        if version.startswith("27") and sys.version_info < (3, 10):
-            pytest.skip("gunicorn 27 needs Python 3.10")
-        self.log_file = directory / "log"
-        environment = {**os.environ, "PYTHONPATH": path, "HOME": str(directory), **env}
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", *args, "app:app"],
-                cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-
-    @property
-    def log(self) -> str:
-        return self.log_file.read_text()
-
-    def ask(self, wanted: str = "") -> dict[str, Any]:
-        """What the application says of itself, as soon as somebody answers (from another worker than `wanted`)."""
-        answer: dict[str, Any] = {}
-
-        def answered() -> bool:
-            if self.process.poll() is not None:
-                raise AssertionError(f"gunicorn ended:\n{self.log}")
-            port = self.log.partition("Listening at: http://127.0.0.1:")[2].partition(" ")[0]
-            if not port:
-                return False
-            connection = HTTPConnection("127.0.0.1", int(port), timeout=5)
-            try:
-                connection.request("GET", "/", headers={"Connection": "close"})
-                answer.update(json.loads(connection.getresponse().read()))
-            except OSError:
-                return False
-            finally:
-                connection.close()
-            return str(answer["pid"]) != wanted
-
-        assert wait_until(answered, 20), self.log
-        return answer
-
-    def end(self) -> int:
-        self.process.terminate()
-        try:
-            return self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-
-
-@contextlib.contextmanager
-def gunicorn(directory: Path, *args: str, **options: str) -> Iterator[Gunicorn]:
-    server = Gunicorn(directory, *args, **options)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.end()
+from e2e_gunicorn import gunicorn
+from hangup._demo.server import wait_until
 
 
 def configuration(directory: Path, text: str) -> str:
@@ -214,7 +134,9 @@ def test_a_worker_of_ones_own_is_guarded_if_its_base_is_known(tmp_path: Path, wo
 
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
 @pytest.mark.parametrize("version", ["21.2.0", "27.0.1"])
-def test_a_preloaded_application_is_served_by_guarded_workers(tmp_path: Path, worker: str, version: str) -> None:
+def test_a_preloaded_application_is_served_by_guarded_workers(
+    tmp_path: Path, worker: str, version: str
+) -> None:
     """preload_app imports everything before fork; each worker has its own ledger and engine."""
     if worker == "gevent":
         pytest.importorskip("gevent")

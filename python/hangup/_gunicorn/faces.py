@@ -6,12 +6,15 @@ connection, so that what it closes is known to be closed by it, and what it upgr
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import socket
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .. import _hangup
 from .._green import flavour
 from .._socket import SafeSocket, caller
+from ..exceptions import HangupError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,6 +56,13 @@ class ServerSocket(SafeSocket):
 
     def _real_close(self) -> None:
         self._close()
+
+    def end(self) -> None:
+        """Closes for good, also under files from ``makefile()``, and lets the client read what was sent."""
+        with contextlib.suppress(HangupError):  # the client has left already
+            self.shutdown(socket.SHUT_WR)
+        self._closed = True
+        self._real_close()
 
     def application(self) -> ApplicationSocket:
         """The application's face, the same one for all requests of the connection."""

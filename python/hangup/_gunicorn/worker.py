@@ -145,7 +145,12 @@ class TakesOver(_Worker):
     """Goes in front of a ``gevent.pywsgi.WSGIServer``."""
 
     def handle(self, client: Any, address: Any) -> None:
-        super().handle(takes_over(client), address)
+        server = takes_over(client)
+        try:
+            super().handle(server, address)
+        finally:
+            if server is not client:
+                server.end()  # pywsgi closes behind the back of its request file, which may still be referred to
 
 
 MIXINS: dict[str, type] = {
