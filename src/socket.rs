@@ -247,14 +247,12 @@ impl Socket {
     {
         let patience = self.face.patience(flags);
         let mut writer = self.face.writer(op, Patience::Never);
-        loop {
-            match &writer {
-                Err(_) if patience == Patience::Never => break,
-                Err(error) if error.cause == Cause::Interrupted => py.check_signals()?,
-                Err(error) if error.cause == Cause::Busy => {}
-                _ => break,
-            }
+        while patience != Patience::Never && cause_of(&writer).is_some_and(Cause::is_contention) {
+            py.check_signals()?;
             writer = py.detach(|| self.face.writer(op, patience));
+            if cause_of(&writer) == Some(Cause::Busy) {
+                break; // a signal handler's write to the socket whose write it interrupted
+            }
         }
         let writer = writer.map_err(|error| self.fail(py, &error, *sent))?;
         let mut outcome = if length <= ATTACHED_LIMIT {
@@ -266,7 +264,7 @@ impl Socket {
             match &outcome {
                 Err(_) if patience == Patience::Never => break,
                 Err(error) if error.cause == Cause::Interrupted => {
-                    writer.while_held(|| py.check_signals())?
+                    writer.while_held(|| py.check_signals())?;
                 }
                 Err(error) if error.cause == Cause::WouldBlock => {}
                 _ => break,
@@ -323,6 +321,10 @@ impl Pin {
     fn slot(&self) -> MutexGuard<'_, Option<Hold>> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn cause_of<T>(outcome: &Result<T>) -> Option<Cause> {
+    outcome.as_ref().err().map(|error| error.cause)
 }
 
 /// Seconds as Python gives them. ValueError for a negative or undefined value, OverflowError for one that

@@ -103,6 +103,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it says that somebody else held a lane, or may still hold it.
+    pub const fn is_contention(self) -> bool {
+        matches!(self, Cause::Busy | Cause::Interrupted)
+    }
+
     /// Stable lower-case name, used as a label.
     pub const fn name(self) -> &'static str {
         match self {

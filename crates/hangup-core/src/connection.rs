@@ -98,6 +98,7 @@ impl Face {
     }
 
     /// The application's face of a server's connection.
+    #[must_use]
     pub fn for_application(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),

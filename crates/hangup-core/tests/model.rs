@@ -9,9 +9,7 @@ use std::sync::{Arc, Barrier};
 
 use common::{unix_pair, Watched};
 use hangup_core::cause::{Cause, Op};
-use hangup_core::fd::{
-    CloseClaim, Departure, FdMutex, GuardedFd, Kind, Lane, Parking, Patience, Refusal,
-};
+use hangup_core::fd::{CloseClaim, Departure, FdMutex, GuardedFd, Kind, Lane, Parking, Patience, Refusal};
 use proptest::prelude::*;
 
 /// What the state word means, without bits.

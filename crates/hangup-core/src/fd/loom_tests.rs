@@ -135,7 +135,9 @@ fn excludes_itself(lane: Lane) {
         let mine = fd.use_lane(lane);
         let outcomes = [mine, other.join().unwrap()];
         let admitted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert!(admitted > 0 && outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(Refusal::Busy))));
+        assert!(
+            admitted > 0 && outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(Refusal::Busy)))
+        );
         assert_eq!(fd.uses.load(Relaxed), admitted as u64);
         assert_eq!(fd.mutex.users(), 0);
     });

@@ -39,6 +39,8 @@ pub const MSG_DONTWAIT: i32 = libc::MSG_DONTWAIT;
 /// `MSG_WAITALL`, for callers that pass flags on.
 pub const MSG_WAITALL: i32 = libc::MSG_WAITALL;
 
+/// The most that one recv(2) asks for: more than the kernel's largest default receive buffer (tcp(7)).
+const MAX_RECV: usize = 16 * 1024 * 1024;
 const MSG_NOSIGNAL: i32 = libc::MSG_NOSIGNAL;
 
 fn raw(error: Errno) -> i32 {
@@ -59,9 +61,11 @@ pub(crate) fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: i32) -> Raw
     rustix::net::recv(borrow(fd), buffer, flags).map(|((filled, _), _)| filled.len()).map_err(raw)
 }
 
-/// recv(2) appended to `buffer`'s spare capacity, of which at most `limit` bytes are used.
+/// recv(2) appended to `buffer`, at most `limit` bytes and at most [`MAX_RECV`]: a caller may name a limit that
+/// no memory could hold. `ENOMEM` if there is none.
 pub(crate) fn recv_append(fd: RawFd, buffer: &mut Vec<u8>, limit: usize, flags: i32) -> Raw<usize> {
-    buffer.reserve(limit);
+    let limit = limit.min(MAX_RECV);
+    buffer.try_reserve(limit).map_err(|_| errno::ENOMEM)?;
     let start = buffer.len();
     let count = recv(fd, &mut buffer.spare_capacity_mut()[..limit], flags)?;
     // SAFETY: `recv` initialised `count` bytes from `start` on, within the reserved capacity.

@@ -179,8 +179,7 @@ pub(crate) fn in_child(test: &str) -> bool {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     let output = child.args(["--exact", test, "--test-threads=1", "--nocapture"]).env(CHILD, "1").output();
     let output = output.unwrap();
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
     assert!(stdout.contains("1 passed"), "no such test: {test}\n{stdout}");
     false
