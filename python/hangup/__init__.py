@@ -14,8 +14,6 @@ Importing this package imports no framework and starts nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from . import _fork as _fork
 from ._status import status
 from .exceptions import (
@@ -29,7 +27,10 @@ from .exceptions import (
     TimedOut,
 )
 
+TYPE_CHECKING = False  # typing takes longer to import than everything else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import fds
     from ._install import install, uninstall
     from ._socket import SafeSocket

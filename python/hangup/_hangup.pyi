@@ -121,7 +121,10 @@ class Pin:
 
     def __enter__(self) -> int: ...
     def __exit__(
-        self, _type: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
     ) -> None: ...
 
 def totals() -> dict[str, int]: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
 ON, OBSERVE, OFF = "on", "observe", "off"
@@ -19,5 +18,7 @@ def mode() -> str:
     value = _SPELLINGS.get(value, value)
     if value in (ON, OBSERVE, OFF):
         return value
+    import logging  # not before there is something to say
+
     logging.getLogger("hangup").warning("HANGUP=%r is none of on, observe, off: hangup stays off", value)
     return OFF

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ._mode import mode
+
+TYPE_CHECKING = False  # typing takes longer to import than the package
+if TYPE_CHECKING:
+    from typing import Any
 
 _integrations: dict[str, dict[str, str]] = {}
 

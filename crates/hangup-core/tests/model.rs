@@ -243,12 +243,9 @@ fn stress_eight_threads_keep_each_other_out() {
     const ROUNDS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
     let (mutex, parking) = (FdMutex::new(), Parking::default());
     let lanes = [(Lane::Read, Twins::default()), (Lane::Write, Twins::default())];
-    let (start, contended) = (Barrier::new(THREADS as usize), AtomicU64::new(0));
+    let start = Barrier::new(THREADS as usize);
     let leave = |departure| match departure {
-        Departure::Open { awaited: true } => {
-            contended.fetch_add(1, Relaxed);
-            parking.wake();
-        }
+        Departure::Open { awaited: true } => parking.wake(),
         Departure::Open { awaited: false } => {}
         Departure::Last => panic!("nobody closed"),
     };
@@ -270,8 +267,6 @@ fn stress_eight_threads_keep_each_other_out() {
         let work = &work;
         (0..THREADS).for_each(|thread| drop(scope.spawn(move || work(3 * thread + 1))));
     });
-    assert!(contended.load(Relaxed) > 0, "the threads never met");
-    eprintln!("{}", contended.load(Relaxed));
     let steps = (0..ROUNDS).filter(|round| round % 3 < 2).count() as u64; // a seed of 1 modulo 3 keeps it
     let counted: u64 = lanes.iter().map(|(_, twins)| twins.0[0].load(Relaxed)).sum();
     assert_eq!(counted, THREADS * steps);
