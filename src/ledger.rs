@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use hangup_core::cause::Op;
-use hangup_core::{connection, engine, fork};
+use hangup_core::{adopt, engine, fork, writer};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -47,13 +47,13 @@ pub(crate) fn snapshot(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 /// Why `fd` cannot be guarded, in words, or None.
 #[pyfunction]
 pub(crate) fn objection(fd: i32) -> Option<&'static str> {
-    connection::objection(fd)
+    adopt::objection(fd)
 }
 
 /// Whether sendfile(2) may be used (SIGPIPE is ignored).
 #[pyfunction]
 pub(crate) fn can_send_files() -> bool {
-    connection::can_send_files()
+    writer::can_send_files()
 }
 
 /// Waits, at most `limit` seconds, until no connection lingers. The number that still do.

@@ -8,10 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hangup_core::cause::{Cause, Op};
-use hangup_core::connection::{self, Face, Role, Writer};
+use hangup_core::connection::{Face, Role};
 use hangup_core::error::{Error, Result};
 use hangup_core::fd::{Hold, Interest, Patience, MSG_WAITALL};
-use hangup_core::Shutdown;
+use hangup_core::writer::{self, Writer};
+use hangup_core::{adopt, Shutdown};
 use pyo3::exceptions::{PyBlockingIOError, PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -38,7 +39,7 @@ impl Socket {
             "application" => return Ok(Self { face: source.cast::<Socket>()?.get().face.for_application() }),
             _ => return Err(PyValueError::new_err("role must be 'owner', 'server' or 'application'")),
         };
-        let adopted = Face::adopt(connection::take_over(source.extract()?), role, green);
+        let adopted = Face::adopt(adopt::take_over(source.extract()?), role, green);
         adopted.map(|face| Self { face }).map_err(|error| to_python(source.py(), &error, 0))
     }
 
@@ -105,7 +106,7 @@ impl Socket {
     /// than `count` at the end of the file, or where a green socket would have to wait.
     #[pyo3(name = "_send_file", signature = (file, offset, count, /))]
     fn send_file(&self, py: Python<'_>, file: i32, offset: u64, count: u64) -> PyResult<usize> {
-        let file = connection::borrow_file(file).map_err(|error| to_python(py, &error, 0))?;
+        let file = writer::borrow_file(file).map_err(|error| to_python(py, &error, 0))?;
         let mut sent = 0;
         let outcome = self.transfer(py, Op::Sendfile, 0, usize::MAX, &mut sent, |writer, sent, patience| {
             let (mut position, mut left) = (offset + *sent as u64, count - *sent as u64);

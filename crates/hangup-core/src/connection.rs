@@ -28,8 +28,9 @@ use rustix::net::Shutdown;
 
 use crate::cause::{Cause, Op};
 use crate::error::{Error, Result};
-use crate::fd::{sys, GuardedFd, Hold, Interest, Kind, Lane, LaneGuard, Lease, Patience, User};
+use crate::fd::{sys, GuardedFd, Hold, Interest, Kind, Lane, Lease, Patience, User};
 use crate::ledger::{self, Counter};
+use crate::writer::Writer;
 
 /// What both faces share.
 #[derive(Debug)]
@@ -208,7 +209,7 @@ impl Face {
             return Err(Error::closed_here(op));
         }
         match self.shared.fd.lane(Lane::Write, op, patience) {
-            Ok(lane) => Ok(Writer { face: self, lane }),
+            Ok(lane) => Ok(Writer::new(self, lane)),
             Err(error) => Err(self.explain_write(error)),
         }
     }
@@ -270,7 +271,7 @@ impl Face {
         error
     }
 
-    fn explain_write(&self, error: Error) -> Error {
+    pub(crate) fn explain_write(&self, error: Error) -> Error {
         if error.cause == Cause::ClosedHere {
             ledger::count(Counter::WritesPrevented);
         }
@@ -278,7 +279,7 @@ impl Face {
     }
 
     /// Watches what the application sends first: a status line with `101` makes the stream its own.
-    fn note_sent(&self, sent: &[u8]) {
+    pub(crate) fn note_sent(&self, sent: &[u8]) {
         const STATUS: std::ops::Range<usize> = 9..12; // "HTTP/1.1 101": RFC 9112 §4
         if self.role != Role::Application || self.is_upgraded() {
             return;
@@ -299,104 +300,4 @@ impl Drop for Face {
             self.close(None);
         }
     }
-}
-
-/// The write lane of a face.
-#[derive(Debug)]
-pub struct Writer<'a> {
-    face: &'a Face,
-    lane: LaneGuard<'a>,
-}
-
-impl Writer<'_> {
-    /// Sends some of `data`, at least one byte, waiting for room as long as `patience` lasts.
-    pub fn send(&self, data: &[u8], flags: i32, patience: Patience) -> Result<usize> {
-        let sent = self.retry(Op::Send, patience, || self.lane.try_send(data, flags))?;
-        self.face.note_sent(&data[..sent]);
-        Ok(sent)
-    }
-
-    /// Sends all of `data[*sent..]`. On an error `sent` says how much the kernel took; after
-    /// [`Cause::Interrupted`] call again.
-    pub fn send_all(&self, data: &[u8], sent: &mut usize, flags: i32, patience: Patience) -> Result<()> {
-        while *sent < data.len() {
-            *sent += self.send(&data[*sent..], flags, patience)?;
-        }
-        Ok(())
-    }
-
-    /// Sends up to `count` bytes of `file` from `*offset` on; both move. Ends early at the end of
-    /// the file. SIGPIPE must be ignored (see [`can_send_files`]).
-    pub fn send_file(
-        &self,
-        file: &OwnedFd,
-        offset: &mut u64,
-        count: &mut u64,
-        patience: Patience,
-    ) -> Result<()> {
-        /// The most that sendfile(2) takes at a time.
-        const MAX_CHUNK: u64 = 0x7fff_f000;
-        self.lane.make_nonblocking()?;
-        while *count > 0 {
-            let chunk = (*count).min(MAX_CHUNK) as usize;
-            let before = *offset;
-            let sent = self.retry(Op::Sendfile, patience, || self.lane.try_send_file(file, offset, chunk))?;
-            *offset = before + sent as u64;
-            *count -= sent as u64;
-            if sent == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs signal handlers without giving the lane away.
-    pub fn while_held<T>(&self, handlers: impl FnOnce() -> T) -> T {
-        self.lane.while_held(handlers)
-    }
-
-    fn retry(&self, op: Op, patience: Patience, mut attempt: impl FnMut() -> Result<usize>) -> Result<usize> {
-        loop {
-            let outcome = match attempt() {
-                Err(error) if error.cause == Cause::WouldBlock && patience != Patience::Never => {
-                    self.lane.wait(op, patience)
-                }
-                outcome => return outcome.map_err(|error| self.face.explain_write(error)),
-            };
-            outcome.map_err(|error| self.face.explain_write(error))?;
-        }
-    }
-}
-
-/// Whether sendfile(2) may be used: it raises SIGPIPE when the peer has gone.
-pub fn can_send_files() -> bool {
-    sys::sigpipe_is_ignored()
-}
-
-/// Duplicates the number of a file, so that its owner may close it meanwhile.
-pub fn borrow_file(number: RawFd) -> Result<OwnedFd> {
-    sys::duplicate(number).map_err(|errno| Error::new(Cause::Misuse, Op::Inspect, errno))
-}
-
-/// Why `fd` cannot be guarded, in words, or `None`. `EBADF` is "closed".
-pub fn objection(fd: RawFd) -> Option<&'static str> {
-    let objection = match fd {
-        ..0 => Some("closed"),
-        _ if ledger::global().owns(fd) => Some("already guarded"),
-        _ => match sys::file_kind(fd) {
-            Err(_) => Some("closed"),
-            Ok("socket") if sys::is_listening(fd) == Ok(true) => Some("listening socket"),
-            Ok("socket") => None,
-            Ok(other) => Some(other),
-        },
-    };
-    if objection.is_some() {
-        ledger::count(Counter::Refused);
-    }
-    objection
-}
-
-/// Takes ownership of `fd`, to which [`objection`] had none.
-pub fn take_over(fd: RawFd) -> OwnedFd {
-    sys::take_over(fd)
 }

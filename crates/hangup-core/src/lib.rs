@@ -25,7 +25,7 @@
 //!
 //! # Map
 //! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
-//! [`connection`] (the server's and the application's face) · [`acceptor`] (EMFILE) · [`ledger`]
+//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`ledger`]
 //! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread).
 
 pub mod cause;
@@ -38,6 +38,8 @@ pub mod acceptor;
 #[cfg(not(loom))]
 pub mod address;
 #[cfg(not(loom))]
+pub mod adopt;
+#[cfg(not(loom))]
 pub mod connection;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod engine;
@@ -47,5 +49,7 @@ pub mod fork;
 pub mod ledger;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod linger;
+#[cfg(not(loom))]
+pub mod writer;
 
 pub use rustix::net::{Shutdown, SocketAddrAny};

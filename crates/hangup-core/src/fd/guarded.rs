@@ -20,10 +20,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use rustix::net::{Shutdown, SocketAddrAny};
+use rustix::net::Shutdown;
 
 use super::mutex::{CloseClaim, Departure, FdMutex, Lane, Refusal};
 use super::sys;
+use super::users::{Hold, LaneGuard, Lease, User};
 use super::wait::{Parking, Patience};
 use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
@@ -57,15 +58,6 @@ impl Kind {
     }
 }
 
-/// What to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Something to receive, or the end.
-    Readable,
-    /// Room to send, or the end.
-    Writable,
-}
-
 const MODE_UNKNOWN: u8 = 2;
 
 /// How long a thread parks for a lane before its caller may look for signals.
@@ -74,22 +66,22 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 /// An owned socket descriptor. See the module documentation.
 #[derive(Debug)]
 pub struct GuardedFd {
-    number: RawFd,
-    mutex: FdMutex,
+    pub(super) number: RawFd,
+    pub(super) mutex: FdMutex,
     parking: Parking,
     kind: AtomicU8,
     opened: SystemTime,
     /// The kernel's `O_NONBLOCK` as we last set it.
-    nonblocking: AtomicU8,
-    write_shut: AtomicBool,
+    pub(super) nonblocking: AtomicU8,
+    pub(super) write_shut: AtomicBool,
     /// Long-term references ([`Lease`]).
-    leases: AtomicU64,
+    pub(super) leases: AtomicU64,
     /// Set when the number is no longer ours to close: detached or found stolen.
-    disowned: AtomicBool,
+    pub(super) disowned: AtomicBool,
     /// Device and inode, known once the number was exposed.
-    identity: OnceLock<(u64, u64)>,
+    pub(super) identity: OnceLock<(u64, u64)>,
     /// The thread that runs signal handlers while it holds the write lane, 0 if none.
-    reentrant_writer: AtomicU64,
+    pub(super) reentrant_writer: AtomicU64,
 }
 
 impl GuardedFd {
@@ -225,7 +217,7 @@ impl GuardedFd {
         self.mutex.forget_users(self.leases.load(Ordering::Relaxed));
     }
 
-    fn depart(&self, departure: Departure) {
+    pub(super) fn depart(&self, departure: Departure) {
         match departure {
             Departure::Last => self.destroy(),
             Departure::Open { awaited: true } => self.parking.wake(),
@@ -248,7 +240,7 @@ impl GuardedFd {
     }
 
     /// False if the number was handed out and now names something else.
-    fn is_still_ours(&self) -> bool {
+    pub(super) fn is_still_ours(&self) -> bool {
         self.identity.get().is_none_or(|adopted| sys::identity(self.number).as_ref() == Ok(adopted))
     }
 
@@ -263,7 +255,7 @@ impl GuardedFd {
     }
 
     /// Turns an errno into an error, and counts it.
-    fn judge(&self, op: Op, errno: i32) -> Error {
+    pub(super) fn judge(&self, op: Op, errno: i32) -> Error {
         let cause = classify(op, errno, self.state());
         match cause {
             Cause::PeerGone => ledger::count(Counter::PeerGone),
@@ -291,197 +283,8 @@ fn refused(refusal: Refusal, op: Op) -> Error {
 }
 
 /// A number for the calling thread, never 0.
-fn thread_number() -> u64 {
+pub(super) fn thread_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local!(static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)
-}
-
-/// Permission to use the descriptor without a lane: options, addresses, waiting, shutdown.
-#[derive(Debug)]
-pub struct User<'a> {
-    fd: &'a GuardedFd,
-}
-
-impl User<'_> {
-    /// The number, valid while this user is inside.
-    pub fn number(&self) -> RawFd {
-        self.fd.number
-    }
-
-    /// Waits until the socket is ready, or closed by anyone. False when patience ran out.
-    pub fn wait(&self, interest: Interest, patience: Patience) -> Result<bool> {
-        let limit = patience.remaining();
-        sys::wait_ready(self.fd.number, interest == Interest::Writable, limit)
-            .map_err(|errno| self.fd.judge(Op::Wait, errno))
-    }
-
-    /// shutdown(2).
-    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
-        if !self.fd.is_still_ours() {
-            return Err(Error::stolen(Op::Shutdown));
-        }
-        sys::shutdown(self.fd.number, how).map_err(|errno| self.fd.judge(Op::Shutdown, errno))?;
-        if how != Shutdown::Read {
-            self.fd.write_shut.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Sets the kernel's `O_NONBLOCK`, if it is not known to be so already.
-    pub fn set_nonblocking(&self, on: bool) -> Result<()> {
-        if self.fd.nonblocking.load(Ordering::Relaxed) == u8::from(on) {
-            return Ok(());
-        }
-        sys::set_nonblocking(self.fd.number, on).map_err(|errno| self.fd.judge(Op::Inspect, errno))?;
-        self.fd.nonblocking.store(u8::from(on), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Remembers the inode: from now on foreign code knows the number, and may close it.
-    pub fn expose(&self) -> Result<RawFd> {
-        if self.fd.identity.get().is_none() {
-            let identity =
-                sys::identity(self.fd.number).map_err(|errno| self.fd.judge(Op::Inspect, errno))?;
-            self.fd.identity.get_or_init(|| identity);
-        }
-        Ok(self.fd.number)
-    }
-
-    /// The peer's address, if it is connected.
-    pub fn peer(&self) -> Option<SocketAddrAny> {
-        sys::peer(self.fd.number).ok().flatten()
-    }
-}
-
-impl Drop for User<'_> {
-    fn drop(&mut self) {
-        self.fd.depart(self.fd.mutex.leave());
-    }
-}
-
-/// Permission to receive or to send.
-#[derive(Debug)]
-pub struct LaneGuard<'a> {
-    fd: &'a GuardedFd,
-    lane: Lane,
-}
-
-impl LaneGuard<'_> {
-    /// Receives what is there, at most `limit` bytes, appended to `buffer`. 0 is end of stream.
-    pub fn try_recv(&self, buffer: &mut Vec<u8>, limit: usize, flags: i32) -> Result<usize> {
-        debug_assert_eq!(self.lane, Lane::Read);
-        let received = sys::recv_append(self.fd.number, buffer, limit, flags);
-        match received {
-            Ok(0) if self.fd.is_closing() => Err(Error::closed_here(Op::Recv)), // our shutdown, not the peer's
-            outcome => outcome.map_err(|errno| self.fd.judge(Op::Recv, errno)),
-        }
-    }
-
-    /// Sends what the kernel takes now.
-    pub fn try_send(&self, data: &[u8], flags: i32) -> Result<usize> {
-        debug_assert_eq!(self.lane, Lane::Write);
-        self.check_ownership(Op::Send)?;
-        sys::send(self.fd.number, data, flags).map_err(|errno| self.fd.judge(Op::Send, errno))
-    }
-
-    /// Sends from `file` what the kernel takes now. 0 is the end of the file.
-    pub fn try_send_file(&self, file: &OwnedFd, offset: &mut u64, count: usize) -> Result<usize> {
-        debug_assert_eq!(self.lane, Lane::Write);
-        self.check_ownership(Op::Sendfile)?;
-        sys::sendfile(self.fd.number, file, offset, count).map_err(|errno| self.fd.judge(Op::Sendfile, errno))
-    }
-
-    /// Waits until this lane can move on. Fails with [`Cause::TimedOut`] or [`Cause::Interrupted`].
-    pub fn wait(&self, op: Op, patience: Patience) -> Result<()> {
-        let limit = patience.remaining();
-        match sys::wait_ready(self.fd.number, self.lane == Lane::Write, limit) {
-            Ok(_) if self.fd.is_closing() => Err(Error::closed_here(op)),
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::timed_out(op)),
-            Err(errno) => Err(self.fd.judge(Op::Wait, errno)),
-        }
-    }
-
-    /// Runs `handlers` while the lane stays taken; a write to this socket from inside gets
-    /// [`Cause::Busy`] instead of waiting for itself.
-    pub fn while_held<T>(&self, handlers: impl FnOnce() -> T) -> T {
-        self.fd.reentrant_writer.store(thread_number(), Ordering::Relaxed);
-        let outcome = handlers();
-        self.fd.reentrant_writer.store(0, Ordering::Relaxed);
-        outcome
-    }
-
-    /// Makes sendfile(2) return instead of waiting in the kernel.
-    pub(crate) fn make_nonblocking(&self) -> Result<()> {
-        User::set_nonblocking(&std::mem::ManuallyDrop::new(User { fd: self.fd }), true)
-    }
-
-    fn check_ownership(&self, op: Op) -> Result<()> {
-        if self.fd.identity.get().is_none() || self.fd.is_still_ours() {
-            return Ok(());
-        }
-        self.fd.disowned.store(true, Ordering::Release);
-        if self.fd.close() {
-            ledger::global().leave(self.fd, Counter::Stolen);
-        }
-        ledger::count(Counter::OwnershipViolations);
-        Err(Error::stolen(op))
-    }
-}
-
-impl Drop for LaneGuard<'_> {
-    fn drop(&mut self) {
-        self.fd.depart(self.fd.mutex.leave_lane(self.lane));
-    }
-}
-
-/// A [`User`] that is not bound to a borrow.
-#[derive(Debug)]
-pub struct Hold {
-    fd: Arc<GuardedFd>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.fd.depart(self.fd.mutex.leave());
-    }
-}
-
-/// A long-term user: keeps the number from being reused after the close was claimed.
-#[derive(Debug)]
-pub struct Lease {
-    hold: Hold,
-}
-
-impl Lease {
-    /// The number, valid while the lease lasts.
-    pub fn number(&self) -> RawFd {
-        self.hold.fd.number
-    }
-
-    /// The descriptor that is leased.
-    pub fn guarded(&self) -> &Arc<GuardedFd> {
-        &self.hold.fd
-    }
-
-    /// Receives and throws away. 0 is end of stream. Works after the close was claimed.
-    #[cfg(feature = "engine")]
-    pub(crate) fn drain(&self, scratch: &mut Vec<u8>) -> Result<usize> {
-        scratch.clear();
-        let fd = &self.hold.fd;
-        sys::recv_append(fd.number, scratch, scratch.capacity(), 0).map_err(|errno| fd.judge(Op::Recv, errno))
-    }
-}
-
-impl std::os::fd::AsRawFd for Lease {
-    fn as_raw_fd(&self) -> RawFd {
-        self.number()
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.hold.fd.leases.fetch_sub(1, Ordering::Relaxed);
-    }
 }
