@@ -10,7 +10,7 @@ def main() -> int:
     try:
         import click
     except ImportError:
-        print("hangup: the command line needs an extra: pip install 'hangup[cli]'", file=sys.stderr)  # noqa: T201
+        print("hangup: the command line needs an extra: pip install 'hangup[cli]'", file=sys.stderr)
         return 2
 
     from . import __version__

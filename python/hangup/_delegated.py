@@ -68,10 +68,14 @@ class Delegated(_hangup.Socket):
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                return self._call(method, *args)
+                outcome = self._call(method, *args)
             except BlockingIOError:
                 if timeout == 0:
                     raise
+            else:
+                if self._is_closed:  # woken by our own close, not by the peer
+                    self._pin().__enter__()
+                return outcome
             self._wait_until(writable, deadline)
 
     def _wait_until(self, writable: bool, deadline: Optional[float]) -> None:

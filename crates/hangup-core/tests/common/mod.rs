@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hangup_core::connection;
+use hangup_core::adopt;
 
 /// Longer than anything here takes on a busy machine; reaching it is a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,12 +56,12 @@ pub(crate) fn is_open(number: RawFd) -> bool {
 
 /// What foreign code does that closes a number which is not its own.
 pub(crate) fn foreign_close(number: RawFd) {
-    drop(connection::take_over(number));
+    drop(adopt::take_over(number));
 }
 
 /// A bare number, used as foreign code uses it: without owning it.
 pub(crate) fn bare(number: RawFd) -> ManuallyDrop<OwnedFd> {
-    ManuallyDrop::new(connection::take_over(number))
+    ManuallyDrop::new(adopt::take_over(number))
 }
 
 /// Closes `number` behind its owner's back and opens a stranger under the same number. Returns
