@@ -154,7 +154,7 @@ class Stack:
             MissingGunicorn: The wanted version is not there.
         """
         kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        path = [str(directory / "apps")]
+        path = [str(_APPS)]
         if self.gunicorn is not None:
             path.insert(0, str(gunicorn_home(self.gunicorn)))
         if kept.get("PYTHONPATH"):
@@ -199,8 +199,6 @@ class Server:
             ServerFailed: It did not come up within the deadline.
         """
         self.directory = Path(tempfile.mkdtemp(prefix="hangup-demo-"))
-        # Served from elsewhere, as applications are: what hangup says about callers leaves its own files out.
-        (self.directory / "apps").symlink_to(_APPS)
         try:
             self._start()
         except BaseException:

@@ -5,6 +5,7 @@ Nothing starts before fork: a worker object is made in the master, and :meth:`in
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Callable
@@ -43,7 +44,7 @@ class GuardedWorker(_Worker):
     """Common to all: the application's faces, and the end."""
 
     def init_process(self) -> None:
-        _reports.forward_to(self.log.error_log)
+        _reports.forward_to(logging.getLogger("gunicorn.error"))
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -57,7 +58,8 @@ class GuardedWorker(_Worker):
 
     def run(self) -> None:
         super().run()
-        self.drain(LINGER)
+        if _hangup.drain(0.0):
+            self.drain(LINGER)
         statistics = _hangup.totals()
         self.log.info(
             "hangup: worker %d leaves: %s",
@@ -67,6 +69,7 @@ class GuardedWorker(_Worker):
         )
 
     def drain(self, limit: float) -> None:
+        """Waits for lingering connections, at most ``limit`` seconds, without blocking a hub."""
         _hangup.drain(limit)
 
 
@@ -119,6 +122,15 @@ class GuardedAsyncWorker(GuardedWorker):
         super().handle(listener, takes_over(client), addr)
 
 
+class GuardedEventletWorker(GuardedAsyncWorker):
+    """eventlet."""
+
+    def drain(self, limit: float) -> None:
+        from eventlet import tpool
+
+        tpool.execute(super().drain, limit)
+
+
 class GuardedGeventWorker(GuardedAsyncWorker):
     """gevent, and gevent_pywsgi, whose server hands the socket to a handler of its own."""
 
@@ -157,7 +169,7 @@ MIXINS: dict[str, type] = {
     "gunicorn.workers.sync.SyncWorker": ListeningWorker,
     "gunicorn.workers.gthread.ThreadWorker": GuardedThreadWorker,
     "gunicorn.workers.ggevent.GeventWorker": GuardedGeventWorker,
-    "gunicorn.workers.geventlet.EventletWorker": GuardedAsyncWorker,
+    "gunicorn.workers.geventlet.EventletWorker": GuardedEventletWorker,
 }
 
 
