@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Iterable
 from typing import Any, Callable
@@ -9,7 +10,7 @@ from typing import Any, Callable
 MEGABYTE = 1024 * 1024
 
 _HELLO = b"Hello, world!\n"
-_BODY = bytes(MEGABYTE)
+_BODY = random.Random(1).randbytes(MEGABYTE)  # zeroes would be one page of the kernel's, seen many times
 _FILE = tempfile.NamedTemporaryFile(prefix="hangup-bench-")  # noqa: SIM115  (lives as long as the server)
 _FILE.write(_BODY)
 _FILE.flush()
@@ -37,5 +38,5 @@ def megabyte_file(environ: Environ, start_response: StartResponse) -> Iterable[b
     start_response(
         "200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(MEGABYTE))]
     )
-    body: Iterable[bytes] = environ["wsgi.file_wrapper"](open(_FILE.name, "rb"))
+    body: Iterable[bytes] = environ["wsgi.file_wrapper"](open(_FILE.name, "rb"))  # noqa: SIM115  (the server closes it)
     return body

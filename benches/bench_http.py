@@ -41,8 +41,8 @@ class Plan(NamedTuple):
     seconds: int
 
 
-THOROUGH = Plan(rounds=4, pairs=3, seconds=2)
-QUICK = Plan(rounds=1, pairs=5, seconds=1)
+THOROUGH = Plan(rounds=6, pairs=2, seconds=2)
+QUICK = Plan(rounds=3, pairs=2, seconds=1)
 
 
 def measure(name: str, plan: Plan, version: Optional[str], control: bool = False) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
 
-from ._machine import cores, pinned
+from ._machine import cores
 from ._rows import Bar, Row, paired
 
 CASES = {
@@ -34,29 +34,27 @@ def measure(name: str, pairs: int, control: bool = False) -> Iterator[Row]:
         control: compare nothing with nothing.
     """
     statement, bar = CASES[name]
-    statement = _NOTHING if control else statement
-    with tempfile.TemporaryDirectory() as elsewhere:  # the working directory is on the path of ``python -c``
-        without, within = (partial(_run, code, elsewhere) for code in (_NOTHING, statement))
-        without(), within()  # writes the byte-code
-        runs = tuple(paired(without, within, pairs))
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cores()[0]})  # what is started inherits it
+    try:
+        with tempfile.TemporaryDirectory() as elsewhere:  # the working directory is on the path of ``-c``
+            without, within = (
+                partial(_run, code, elsewhere) for code in (_NOTHING, _NOTHING if control else statement)
+            )
+            without(), within()  # writes the byte-code
+            runs = tuple(paired(without, within, pairs))
+    finally:
+        os.sched_setaffinity(0, before)
     differences = tuple(ours - theirs for theirs, ours in runs)
     stock, ours = (statistics.median(side) for side in zip(*runs))
-    yield Row(
-        CASES[name][0],
-        "ms",
-        stock,
-        ours,
-        differences,
-        "ms",
-        bar,
-        "difference to an interpreter that does nothing",
-        runs,
-    )
+    note = "the difference to an interpreter that does nothing is judged"
+    if control:
+        note += "; here both do nothing"
+    yield Row(statement, "ms", stock, ours, differences, "ms", bar, note, runs)
 
 
 def _run(code: str, directory: str) -> float:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = pinned(cores()[0], [sys.executable, "-c", code])
     begin = perf_counter()
-    subprocess.run(command, cwd=directory, env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=directory, env=environment, check=True)
     return (perf_counter() - begin) * 1e3

@@ -106,7 +106,7 @@ impl Socket {
     /// than `count` at the end of the file, or where a green socket would have to wait.
     #[pyo3(name = "_send_file", signature = (file, offset, count, /))]
     fn send_file(&self, py: Python<'_>, file: i32, offset: u64, count: u64) -> PyResult<usize> {
-        let file = writer::borrow_file(file).map_err(|error| to_python(py, &error, 0))?;
+        let file = writer::borrow_file(file).map_err(|error| self.fail(py, &error, 0))?;
         let mut sent = 0;
         let outcome = self.transfer(py, Op::Sendfile, 0, usize::MAX, &mut sent, |writer, sent, patience| {
             let (mut position, mut left) = (offset + *sent as u64, count - *sent as u64);
@@ -210,6 +210,9 @@ impl Socket {
 
 impl Socket {
     fn receive(&self, py: Python<'_>, buffer: &mut Vec<u8>, limit: usize, flags: i32) -> PyResult<usize> {
+        if limit == 0 {
+            return Ok(0); // as socket.recv(0): not even a wait
+        }
         let patience = self.face.patience(flags);
         let attached = limit <= ATTACHED_LIMIT && flags & MSG_WAITALL == 0;
         let mut outcome = if attached || patience == Patience::Never {
@@ -265,7 +268,9 @@ impl Socket {
             match &outcome {
                 Err(_) if patience == Patience::Never => break,
                 Err(error) if error.cause == Cause::Interrupted => {
-                    writer.while_held(|| py.check_signals())?;
+                    writer
+                        .while_held(|| py.check_signals())
+                        .map_err(|raised| with_progress(py, raised, *sent))?;
                 }
                 Err(error) if error.cause == Cause::WouldBlock => {}
                 _ => break,
@@ -279,7 +284,9 @@ impl Socket {
         if error.cause == Cause::ClosedHere {
             self.report_violation(py, error.op);
         }
-        to_python(py, error, sent)
+        let raised = with_progress(py, to_python(py, error, sent), sent);
+        let _ = raised.value(py).setattr("cause", error.cause.name()); // a plain OSError has none yet
+        raised
     }
 
     /// Says once per connection that the server went on after the application had closed.
@@ -322,6 +329,12 @@ impl Pin {
     fn slot(&self) -> MutexGuard<'_, Option<Hold>> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells how far the transfer was that `raised` ended; it may be a signal handler's exception.
+fn with_progress(py: Python<'_>, raised: PyErr, sent: usize) -> PyErr {
+    let _ = raised.value(py).setattr("bytes_sent", sent); // an exception with __slots__ has none
+    raised
 }
 
 fn cause_of<T>(outcome: &Result<T>) -> Option<Cause> {

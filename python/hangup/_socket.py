@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Optional, Union
 
 from . import _hangup
 from ._delegated import Delegated
-from .exceptions import CannotGuard, HangupError
+from .exceptions import CannotGuard
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SEND_CHUNK = 64 * 1024  # bytes read from a file at a time where sendfile(2) cannot be used
 _UNTIL_END_OF_FILE = 1 << 62  # bytes
+_NO_SENDFILE = ("misuse", "exhausted")  # causes: no mmap-like file, or no descriptor left
 
 
 class SafeSocket(Delegated):
@@ -125,8 +126,9 @@ class SafeSocket(Delegated):
         Raises:
             Busy: another thread is using it.
         """
+        number = super().detach()
         self._closed = True
-        return super().detach()
+        return number
 
     def getblocking(self) -> bool:
         """False if the timeout is zero."""
@@ -171,16 +173,15 @@ class SafeSocket(Delegated):
                 if sent == 0:
                     break
                 total += sent
-        except HangupError as error:
-            total += error.bytes_sent
-            error.bytes_sent = total
-            raise
-        except OSError as error:
-            if total > 0 or isinstance(error, socket.timeout):
-                raise
-            return self._sendfile_use_send(file, offset, count)  # no mmap-like file, or no descriptor left
-        finally:
+        except BaseException as error:  # a signal handler's as well
+            total += getattr(error, "bytes_sent", 0)
             file.seek(offset + total)
+            if total == 0 and getattr(error, "cause", "") in _NO_SENDFILE:
+                return self._sendfile_use_send(file, offset, count)
+            if hasattr(error, "bytes_sent"):
+                error.bytes_sent = total
+            raise
+        file.seek(offset + total)
         return total
 
     def _send_part(self, number: int, offset: int, count: int) -> int:
@@ -199,9 +200,10 @@ class SafeSocket(Delegated):
                     break
                 self.sendall(data)
                 total += len(data)
-        except HangupError as error:
-            total += error.bytes_sent
-            error.bytes_sent = total
+        except BaseException as error:  # a signal handler's as well
+            if hasattr(error, "bytes_sent"):
+                total += error.bytes_sent
+                error.bytes_sent = total
             raise
         finally:
             if total and hasattr(file, "seek"):

@@ -2,6 +2,7 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
+use crate::cause::Op;
 use crate::fd::sys;
 use crate::ledger::{self, Counter};
 
@@ -9,7 +10,7 @@ use crate::ledger::{self, Counter};
 pub fn objection(fd: RawFd) -> Option<&'static str> {
     let objection = match fd {
         ..0 => Some("closed"),
-        _ if ledger::global().owns(fd) => Some("already guarded"),
+        _ if ledger::global().owns(fd) && !was_stolen(fd) => Some("already guarded"),
         _ => match sys::file_kind(fd) {
             Err(_) => Some("closed"),
             Ok("socket") if sys::is_listening(fd) == Ok(true) => Some("listening socket"),
@@ -21,6 +22,12 @@ pub fn objection(fd: RawFd) -> Option<&'static str> {
         ledger::count(Counter::Refused);
     }
     objection
+}
+
+/// Whether foreign code closed the descriptor of ours that had this number, which is then free to be guarded.
+fn was_stolen(fd: RawFd) -> bool {
+    let listed = ledger::global().find(fd);
+    listed.is_some_and(|listed| listed.enter(Op::Inspect).is_ok_and(|user| user.is_stolen()))
 }
 
 /// Takes ownership of `fd`, to which [`objection`] had none.

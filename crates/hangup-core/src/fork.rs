@@ -2,8 +2,9 @@
 //!
 //! # Promised
 //! * No lock of this crate is held by a vanished thread in the child.
-//! * Inherited descriptors have no users in the child but the leases it inherited; closing them
-//!   there closes the child's copy and never shuts the shared connection down.
+//! * Inherited descriptors have no users in the child but the leases it inherited, and the writer whose
+//!   signal handler forked; closing them there closes the child's copy and never shuts the shared
+//!   connection down. A close that was under way in the parent is carried out in the child as well.
 //! * Totals start from zero; the engine starts again when it is first needed.
 //!
 //! # How
@@ -15,6 +16,7 @@
 //! process whose engine was running: they are shared with the parent and must not be touched.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::MutexGuard;
 
 use crate::{acceptor, ledger};
@@ -28,6 +30,13 @@ struct Held {
 }
 
 thread_local!(static HELD: RefCell<Option<Held>> = const { RefCell::new(None) });
+
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// How many forks this process is away from the one that loaded this crate.
+pub(crate) fn generation() -> u64 {
+    GENERATION.load(Ordering::Relaxed)
+}
 
 /// Before fork(2), on the thread that forks.
 pub fn before() {
@@ -48,6 +57,7 @@ pub fn after_in_parent() {
 /// After fork(2), in the child.
 pub fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     ledger::reset_totals();
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();

@@ -128,6 +128,11 @@ impl Ledger {
         self.locked().contains_key(&number)
     }
 
+    /// The descriptor of ours that is listed under `number`.
+    pub(crate) fn find(&self, number: RawFd) -> Option<Arc<GuardedFd>> {
+        self.locked().get(&number).and_then(Weak::upgrade)
+    }
+
     /// The listed descriptors, in the order of their numbers.
     pub fn listed(&self) -> Vec<Arc<GuardedFd>> {
         // Upgraded outside of any drop under the lock: the last Arc would come back for the lock.

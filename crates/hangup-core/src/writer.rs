@@ -12,6 +12,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use crate::cause::{Cause, Op};
 use crate::connection::Face;
 use crate::error::{Error, Result};
+use crate::fd::guarded::SIGNAL_CHECK;
 use crate::fd::{sys, LaneGuard, Patience};
 
 /// The write lane of a face.
@@ -36,10 +37,10 @@ impl<'a> Writer<'a> {
     /// Sends all of `data[*sent..]`. On an error `sent` says how much the kernel took; after
     /// [`Cause::Interrupted`] call again.
     pub fn send_all(&self, data: &[u8], sent: &mut usize, flags: i32, patience: Patience) -> Result<()> {
-        while *sent < data.len() {
-            *sent += self.send(&data[*sent..], flags, patience)?;
-        }
-        Ok(())
+        in_stretches(patience, |patience| {
+            *sent += self.send(&data[*sent..], flags, patience)?; // of nothing, too: it may be refused
+            Ok(*sent == data.len())
+        })
     }
 
     /// Sends up to `count` bytes of `file` from `*offset` on; both move. Ends early at the end of
@@ -54,17 +55,14 @@ impl<'a> Writer<'a> {
         /// The most that sendfile(2) takes at a time.
         const MAX_CHUNK: u64 = 0x7fff_f000;
         self.lane.make_nonblocking()?;
-        while *count > 0 {
+        in_stretches(patience, |patience| {
             let chunk = (*count).min(MAX_CHUNK) as usize;
             let before = *offset;
             let sent = self.retry(Op::Sendfile, patience, || self.lane.try_send_file(file, offset, chunk))?;
             *offset = before + sent as u64;
             *count -= sent as u64;
-            if sent == 0 {
-                break;
-            }
-        }
-        Ok(())
+            Ok(sent == 0 || *count == 0)
+        })
     }
 
     /// Runs signal handlers without giving the lane away.
@@ -81,6 +79,28 @@ impl<'a> Writer<'a> {
                 outcome => return outcome.map_err(|error| self.face.explain_write(error)),
             };
             outcome.map_err(|error| self.face.explain_write(error))?;
+        }
+    }
+}
+
+/// Repeats `step` until it says that it was the last. A signal that arrives while bytes are copied does not end the
+/// wait that follows, so from the first bytes on this ends after [`SIGNAL_CHECK`] with [`Cause::Interrupted`].
+fn in_stretches(patience: Patience, mut step: impl FnMut(Patience) -> Result<bool>) -> Result<()> {
+    let mut stretch = None;
+    loop {
+        match step(stretch.unwrap_or(patience)) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if error.cause == Cause::TimedOut && !patience.is_over() => {
+                return Err(Error::interrupted(error.op));
+            }
+            Err(error) => return Err(error),
+        }
+        if patience != Patience::Never && stretch.is_none() {
+            stretch = Some(patience.capped(SIGNAL_CHECK));
+        }
+        if stretch.is_some_and(Patience::is_over) && !patience.is_over() {
+            return Err(Error::interrupted(Op::Wait));
         }
     }
 }

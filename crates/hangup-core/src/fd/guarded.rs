@@ -28,6 +28,7 @@ use super::users::{Hold, LaneGuard, Lease, User};
 use super::wait::{Parking, Patience};
 use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::ledger::{self, Counter};
 
 /// What a descriptor is used for.
@@ -60,8 +61,8 @@ impl Kind {
 
 const MODE_UNKNOWN: u8 = 2;
 
-/// How long a thread parks for a lane before its caller may look for signals.
-const SIGNAL_CHECK: Duration = Duration::from_millis(50);
+/// How long a thread parks for a lane, or goes on sending, before its caller may look for signals.
+pub(crate) const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
 /// An owned socket descriptor. See the module documentation.
 #[derive(Debug)]
@@ -166,13 +167,14 @@ impl GuardedFd {
     /// Enters as a user that is not bound to a borrow of this descriptor.
     pub fn hold(self: &Arc<Self>) -> Result<Hold> {
         self.mutex.enter().map_err(|refusal| refused(refusal, Op::Inspect))?;
-        Ok(Hold { fd: Arc::clone(self) })
+        Ok(Hold { fd: Arc::clone(self), forks: Some(fork::generation()) })
     }
 
     /// A long-term user that is not at work. The close can be claimed meanwhile; it is carried out
     /// when the lease ends. A child inherits it by fork(2).
     pub fn lease(self: &Arc<Self>) -> Result<Lease> {
-        let hold = self.hold()?;
+        let mut hold = self.hold()?;
+        hold.forks = None;
         self.leases.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { hold })
     }
@@ -212,9 +214,11 @@ impl GuardedFd {
         Ok(self.number)
     }
 
-    /// After fork(2), in the child: the threads that were inside do not exist here.
+    /// After fork(2), in the child: the threads that were inside do not exist here, but the one that forked
+    /// does, from a signal handler perhaps. A close that a vanished thread was to carry out is carried out now.
     pub(crate) fn forget_users_of_the_parent(&self) {
-        self.mutex.forget_users(self.leases.load(Ordering::Relaxed));
+        let writing = self.reentrant_writer.load(Ordering::Relaxed) == thread_number();
+        self.depart(self.mutex.forget_users(self.leases.load(Ordering::Relaxed), writing));
     }
 
     pub(super) fn depart(&self, departure: Departure) {
@@ -242,6 +246,19 @@ impl GuardedFd {
     /// False if the number was handed out and now names something else.
     pub(super) fn is_still_ours(&self) -> bool {
         self.identity.get().is_none_or(|adopted| sys::identity(self.number).as_ref() == Ok(adopted))
+    }
+
+    /// Fails, and gives the number up for good, if foreign code closed or replaced it. The caller is inside.
+    pub(super) fn check_ownership(&self, op: Op) -> Result<()> {
+        if self.is_still_ours() {
+            return Ok(());
+        }
+        self.disowned.store(true, Ordering::Release);
+        if self.close() {
+            ledger::global().leave(self, Counter::Stolen);
+        }
+        ledger::count(Counter::OwnershipViolations);
+        Err(Error::stolen(op))
     }
 
     fn state(&self) -> State {

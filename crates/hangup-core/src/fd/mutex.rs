@@ -166,11 +166,19 @@ impl FdMutex {
         users(self.word.load(Ordering::Relaxed))
     }
 
-    /// Forgets all users except `leases` long-term ones: after `fork(2)` the threads that were
-    /// inside do not exist. To be called in the child before any other thread is started.
-    pub fn forget_users(&self, leases: u64) {
+    /// Forgets all users except `leases` long-term ones and, if `writing`, the holder of the write lane:
+    /// after `fork(2)` the threads that were inside do not exist. To be called in the child before any
+    /// other thread is started. [`Departure::Last`] if the close was claimed and nobody is left.
+    pub fn forget_users(&self, leases: u64, writing: bool) -> Departure {
         let closed = self.word.load(Ordering::Relaxed) & CLOSED;
-        self.word.store(closed | (leases * ONE_USER), Ordering::Release);
+        let users = leases + u64::from(writing);
+        let lane = if writing { WRITING } else { 0 };
+        self.word.store(closed | lane | (users * ONE_USER), Ordering::Release);
+        if closed != 0 && users == 0 {
+            Departure::Last
+        } else {
+            Departure::Open { awaited: false }
+        }
     }
 
     fn admit(&self, bit: u64) -> Result<(), Refusal> {

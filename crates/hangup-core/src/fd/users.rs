@@ -21,7 +21,7 @@ use super::sys;
 use super::wait::Patience;
 use crate::cause::Op;
 use crate::error::{Error, Result};
-use crate::ledger::{self, Counter};
+use crate::fork;
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +73,15 @@ impl User<'_> {
         Ok(())
     }
 
-    /// Remembers the inode: from now on foreign code knows the number, and may close it.
+    /// Whether the number is known to be stolen: foreign code closed it, and it may name something else.
+    /// If so, it is given up.
+    pub fn is_stolen(&self) -> bool {
+        self.fd.check_ownership(Op::Inspect).is_err()
+    }
+
+    /// Remembers the inode: from now on foreign code knows the number, and may close it. Fails if it did.
     pub fn expose(&self) -> Result<RawFd> {
+        self.fd.check_ownership(Op::Inspect)?;
         if self.fd.identity.get().is_none() {
             let identity =
                 sys::identity(self.fd.number).map_err(|errno| self.fd.judge(Op::Inspect, errno))?;
@@ -116,14 +123,14 @@ impl LaneGuard<'_> {
     /// Sends what the kernel takes now.
     pub fn try_send(&self, data: &[u8], flags: i32) -> Result<usize> {
         debug_assert_eq!(self.lane, Lane::Write);
-        self.check_ownership(Op::Send)?;
+        self.fd.check_ownership(Op::Send)?;
         sys::send(self.fd.number, data, flags).map_err(|errno| self.fd.judge(Op::Send, errno))
     }
 
     /// Sends from `file` what the kernel takes now. 0 is the end of the file.
     pub fn try_send_file(&self, file: &OwnedFd, offset: &mut u64, count: usize) -> Result<usize> {
         debug_assert_eq!(self.lane, Lane::Write);
-        self.check_ownership(Op::Sendfile)?;
+        self.fd.check_ownership(Op::Sendfile)?;
         sys::sendfile(self.fd.number, file, offset, count).map_err(|errno| self.fd.judge(Op::Sendfile, errno))
     }
 
@@ -151,18 +158,6 @@ impl LaneGuard<'_> {
     pub(crate) fn make_nonblocking(&self) -> Result<()> {
         User::set_nonblocking(&std::mem::ManuallyDrop::new(User { fd: self.fd }), true)
     }
-
-    fn check_ownership(&self, op: Op) -> Result<()> {
-        if self.fd.identity.get().is_none() || self.fd.is_still_ours() {
-            return Ok(());
-        }
-        self.fd.disowned.store(true, Ordering::Release);
-        if self.fd.close() {
-            ledger::global().leave(self.fd, Counter::Stolen);
-        }
-        ledger::count(Counter::OwnershipViolations);
-        Err(Error::stolen(op))
-    }
 }
 
 impl Drop for LaneGuard<'_> {
@@ -171,14 +166,19 @@ impl Drop for LaneGuard<'_> {
     }
 }
 
-/// A [`User`] that is not bound to a borrow.
+/// A [`User`] that is not bound to a borrow. In a forked child it keeps nothing.
 #[derive(Debug)]
 pub struct Hold {
     pub(super) fd: Arc<GuardedFd>,
+    /// How many forks this process was away from its ancestor; `None` if a child inherits it.
+    pub(super) forks: Option<u64>,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if self.forks.is_some_and(|forks| forks != fork::generation()) {
+            return; // forgotten by forget_users_of_the_parent
+        }
         self.fd.depart(self.fd.mutex.leave());
     }
 }
