@@ -151,15 +151,18 @@ class Delegated(_hangup.Socket):
         return received
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
-        """As :meth:`socket.socket.sendto`."""
-        sent: int = self._call_patiently("sendto", True, data, *flags_and_address)
-        return sent
+        """As :meth:`socket.socket.sendto`: on a connected stream the address is not looked at."""
+        if not 1 <= len(flags_and_address) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
+        return self.send(data, *flags_and_address[:-1])
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
-        """As :meth:`socket.socket.sendmsg`."""
-        parts = [bytes(part) for part in buffers]
-        tail = () if address is None else (address,)
-        sent: int = self._call_patiently("sendmsg", True, parts, ancdata, flags | _MSG_NOSIGNAL, *tail)
+        """As :meth:`socket.socket.sendmsg`. Without ancillary data it is one :meth:`send`."""
+        parts = [memoryview(part).tobytes() for part in buffers]
+        ancillary = list(ancdata)
+        if not ancillary:
+            return self.send(b"".join(parts), flags)
+        sent: int = self._call_patiently("sendmsg", True, parts, ancillary, flags | _MSG_NOSIGNAL)
         return sent
 
     def get_inheritable(self) -> bool:

@@ -63,6 +63,8 @@ class SafeSocket(Delegated):
         fd, timeout = _take_over(sock)
         self = super().__new__(cls, fd, cls._role, cls._green)
         self._prepare()
+        if not isinstance(sock, int):  # still known after a close
+            self._identity = int(sock.family), int(sock.type), sock.proto
         self.settimeout(timeout)
         return self
 

@@ -1,7 +1,7 @@
 //! fork(2): what a child inherits, and what it must forget.
 //!
 //! # Promised
-//! * No lock of this crate is held by a vanished thread in the child.
+//! * No shared lock of this crate is held by a vanished thread in the child.
 //! * Inherited descriptors have no users in the child but the leases it inherited, and the writer whose
 //!   signal handler forked; closing them there closes the child's copy and never shuts the shared
 //!   connection down. A close that was under way in the parent is carried out in the child as well.
@@ -12,8 +12,10 @@
 //! release them there (Python: `os.register_at_fork`).
 //!
 //! # Not promised
-//! The engine's own descriptors (an epoll and an eventfd) stay open in a child forked from a
-//! process whose engine was running: they are shared with the parent and must not be touched.
+//! * A child forked in the very nanoseconds in which another thread parks for a lane, or ends a lease, of a
+//!   descriptor finds that descriptor's own lock taken; the locks held here are the shared ones.
+//! * The engine's own descriptors (an epoll and an eventfd) stay open in a child forked from a
+//!   process whose engine was running: they are shared with the parent and must not be touched.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -113,6 +113,7 @@ impl LaneGuard<'_> {
     /// Receives what is there, at most `limit` bytes, appended to `buffer`. 0 is end of stream.
     pub fn try_recv(&self, buffer: &mut Vec<u8>, limit: usize, flags: i32) -> Result<usize> {
         debug_assert_eq!(self.lane, Lane::Read);
+        self.fd.check_ownership(Op::Recv)?;
         let received = sys::recv_append(self.fd.number, buffer, limit, flags);
         match received {
             Ok(0) if self.fd.is_closing() => Err(Error::closed_here(Op::Recv)), // our shutdown, not the peer's
@@ -156,6 +157,7 @@ impl LaneGuard<'_> {
 
     /// Makes sendfile(2) return instead of waiting in the kernel.
     pub(crate) fn make_nonblocking(&self) -> Result<()> {
+        self.fd.check_ownership(Op::Sendfile)?;
         User::set_nonblocking(&std::mem::ManuallyDrop::new(User { fd: self.fd }), true)
     }
 }
