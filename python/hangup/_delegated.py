@@ -157,12 +157,13 @@ class Delegated(_hangup.Socket):
         return self.send(data, *flags_and_address[:-1])
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
-        """As :meth:`socket.socket.sendmsg`. Without ancillary data it is one :meth:`send`."""
+        """As :meth:`socket.socket.sendmsg`. Without ancillary data and address it is one :meth:`send`."""
         parts = [memoryview(part).tobytes() for part in buffers]
         ancillary = list(ancdata)
-        if not ancillary:
+        if not ancillary and address is None:
             return self.send(b"".join(parts), flags)
-        sent: int = self._call_patiently("sendmsg", True, parts, ancillary, flags | _MSG_NOSIGNAL)
+        tail = () if address is None else (address,)
+        sent: int = self._call_patiently("sendmsg", True, parts, ancillary, flags | _MSG_NOSIGNAL, *tail)
         return sent
 
     def get_inheritable(self) -> bool:

@@ -88,7 +88,12 @@ class SafeSocket(Delegated):
         name = f"{type(self).__module__.split('.')[0]}.{type(self).__qualname__}"
         if self._is_closed:
             return f"<{name} [closed] fd=-1>"
-        parts = [f"fd={self._number}", f"family={self.family}", f"type={self.type}", f"proto={self.proto}"]
+        parts = [
+            f"fd={self._number}",
+            f"family={self.family!s}",
+            f"type={self.type!s}",
+            f"proto={self.proto}",
+        ]
         for label, ask in (("laddr", self.getsockname), ("raddr", self.getpeername)):
             try:
                 parts.append(f"{label}={ask()}")
