@@ -24,6 +24,7 @@ class Delegated(_hangup.Socket):
 
     __slots__ = ("_identity",)
 
+    _green: bool
     _identity: tuple[int, int, int]
 
     def _kind_of_socket(self) -> tuple[int, int, int]:
@@ -58,6 +59,8 @@ class Delegated(_hangup.Socket):
         with self._pin() as fd:
             view = _socket.socket(family, kind, proto, fd)
             try:
+                if socket.getdefaulttimeout() is not None:  # views begin with it; only our own timeout counts
+                    view.settimeout(None if self.gettimeout() is None and not self._green else 0.0)
                 return getattr(view, method)(*args)
             finally:
                 view.detach()

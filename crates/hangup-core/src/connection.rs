@@ -197,6 +197,7 @@ impl Face {
             }
         });
         match outcome {
+            Err(_) if received > 0 => Ok(received), // nothing that came is lost; the error comes back
             Err(error) if error.cause == Cause::ClosedHere && self.role == Role::Server => Ok(0),
             outcome => outcome.map_err(|error| self.explain(error)),
         }

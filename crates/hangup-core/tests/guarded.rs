@@ -13,7 +13,7 @@ use common::{alone, clog, is_open, reset, tcp_pair, unix_pair, wait_until, Watch
 use hangup_core::cause::{Cause, Op};
 use hangup_core::connection::{Face, Role};
 use hangup_core::error::{Error, Result};
-use hangup_core::fd::{GuardedFd, Interest, Kind, Lane, Patience, MSG_WAITALL};
+use hangup_core::fd::{Interest, Kind, Lane, Patience, MSG_WAITALL};
 use hangup_core::ledger::{self, Counter};
 use hangup_core::writer::borrow_file;
 use hangup_core::Shutdown;
@@ -158,7 +158,7 @@ fn a_reset_is_the_peers_doing() {
 #[test]
 fn a_write_after_our_own_shutdown_is_ours_even_if_they_race() {
     let _alone = alone();
-    for _ in 0..if cfg!(debug_assertions) { 2_000 } else { 20_000 } {
+    for _ in 0..if cfg!(debug_assertions) { 200 } else { 2_000 } {
         let (ours, _peer) = unix_pair();
         let face = face(ours, Role::Owner);
         std::thread::scope(|scope| {
@@ -320,7 +320,7 @@ fn only_a_101_of_the_application_upgrades() {
     assert!(!upgrades(b"HTTP/1.1 10", false));
     assert!(!upgrades(b"HTTP/1.1 200 101", false));
     assert!(!upgrades(b" HTTP/1.1 101 Switching Protocols", false));
-    assert!(!upgrades(b"\0\0\0\0\0\0\0\0\0101", false));
+    assert!(!upgrades(b"\0\0\0\0\0\0\0\0\x00101", false));
 }
 
 #[test]
@@ -421,7 +421,9 @@ fn the_write_lane_is_held_over_a_whole_buffer() {
     for part in received.chunks_mut(1777) {
         peer.read_exact(part).unwrap();
     }
-    writers.map(|writer| writer.join().unwrap());
+    for writer in writers {
+        writer.join().unwrap();
+    }
     let whole = |buffer: &[u8]| buffer.iter().all(|byte| *byte == buffer[0]);
     assert!(received.chunks(LENGTH).all(whole), "the buffers of two senders are interleaved");
 }

@@ -12,6 +12,7 @@
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{Shutdown, SocketAddrAny};
 
@@ -22,6 +23,10 @@ use super::wait::Patience;
 use crate::cause::Op;
 use crate::error::{Error, Result};
 use crate::fork;
+
+/// How long a wait is believed: poll(2) does not report that a Unix socket was shut for writing by our own side
+/// while it had no room, so a sender tries again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +61,13 @@ impl User<'_> {
         if !self.fd.is_still_ours() {
             return Err(Error::stolen(Op::Shutdown));
         }
-        sys::shutdown(self.fd.number, how).map_err(|errno| self.fd.judge(Op::Shutdown, errno))?;
-        if how != Shutdown::Read {
-            self.fd.write_shut.store(true, Ordering::Relaxed);
-        }
-        Ok(())
+        // Said before it is done: a sender that meets it must not take it for the peer's doing.
+        let shut_before = self.fd.write_shut.load(Ordering::Relaxed);
+        self.fd.write_shut.store(shut_before || how != Shutdown::Read, Ordering::Relaxed);
+        sys::shutdown(self.fd.number, how).map_err(|errno| {
+            self.fd.write_shut.store(shut_before, Ordering::Relaxed);
+            self.fd.judge(Op::Shutdown, errno)
+        })
     }
 
     /// Sets the kernel's `O_NONBLOCK`, if it is not known to be so already.
@@ -137,11 +144,11 @@ impl LaneGuard<'_> {
 
     /// Waits until this lane can move on. Fails with [`Cause::TimedOut`] or [`Cause::Interrupted`].
     pub fn wait(&self, op: Op, patience: Patience) -> Result<()> {
-        let limit = patience.remaining();
+        let limit = patience.capped(LOOK_AGAIN).remaining();
         match sys::wait_ready(self.fd.number, self.lane == Lane::Write, limit) {
             Ok(_) if self.fd.is_closing() => Err(Error::closed_here(op)),
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::timed_out(op)),
+            Ok(false) if patience.is_over() => Err(Error::timed_out(op)),
+            Ok(_) => Ok(()),
             Err(errno) => Err(self.fd.judge(Op::Wait, errno)),
         }
     }
