@@ -14,6 +14,9 @@ Method
     ``import``: fresh interpreters with and without the import, byte-code cached.
     ``mutex``: criterion's own estimate.
 
+    ``--control`` compares stock with stock: what such a run shows as a ratio is the resolution of the machine.
+    A verdict is "unclear" where the bar lies between the quartiles of the pairs.
+
 Not promised
     Absolute figures: they are this machine's, at this moment. A pass or failure by exit status: nothing here is
     an assertion, and a missed bar exits with 0 like a met one. A figure on one core: then client and

@@ -40,6 +40,8 @@ def main() -> int:
     table(rows)
     after = os.getloadavg()
     say(f"  load before and after: {before['load'][0]:.1f}, {after[0]:.1f}; our own share is about 1 to 2")
+    if any("unclear" in row.verdict for row in rows):
+        say("  unclear: the bar lies between the quartiles; --control shows how far stock strays from itself")
     path = write(rows, {**before, "load_after": after, "client": client_name(), "arguments": sys.argv[1:]})
     say(f"  every run: {os.path.relpath(path)}")
     return 0

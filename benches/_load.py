@@ -12,6 +12,7 @@ from ._machine import pinned
 from ._server import ROOT
 
 _TOTAL = re.compile(r"(\d+) requests in ([0-9.]+)(us|ms|s|m)")
+_GRACE_SECONDS = 30
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
@@ -41,18 +42,22 @@ def load(port: int, core: int, connections: int, seconds: int) -> tuple[float, f
     """
     if shutil.which("wrk"):
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", f"http://127.0.0.1:{port}/"]
-        output = _run(core, command)
+        output = _run(core, command, seconds)
         total = _TOTAL.search(output)
         if total is None or "Non-2xx" in output or "Socket errors" in output:
             raise LoadFailed(output)
         return int(total.group(1)), float(total.group(2)) * _SECONDS[total.group(3)]
     own = [sys.executable, "-m", "benches.client", str(port), str(connections), str(seconds)]
-    answers, took = json.loads(_run(core, own))
+    answers, took = json.loads(_run(core, own, seconds))
     return answers, took
 
 
-def _run(core: int, command: list[str]) -> str:
-    done = subprocess.run(pinned(core, command), cwd=ROOT, capture_output=True, text=True)
+def _run(core: int, command: list[str], seconds: int) -> str:
+    limit = seconds + _GRACE_SECONDS
+    try:
+        done = subprocess.run(pinned(core, command), cwd=ROOT, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise LoadFailed(f"{command[0]} did not end within {limit} s") from None
     if done.returncode:
         raise LoadFailed(done.stdout + done.stderr)
     return done.stdout

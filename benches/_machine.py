@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
+from importlib import metadata
 from typing import Any
 
 
@@ -19,8 +21,6 @@ def cores() -> tuple[int, int]:
 
 def pinned(core: int, command: list[str]) -> list[str]:
     """``command``, to be run on ``core`` by an interpreter that pins itself and becomes it."""
-    import sys
-
     become = (
         "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
     )
@@ -32,12 +32,20 @@ def facts() -> dict[str, Any]:
     return {
         "commit": _output("git", "rev-parse", "HEAD"),
         "changed_files": len((_output("git", "status", "--porcelain") or "").splitlines()),
+        "versions": {name: _version(name) for name in ("hangup", "gunicorn", "gevent")},
         "python": platform.python_version(),
         "kernel": platform.release(),
         "cpu": _cpu_model(),
         "cores": sorted(os.sched_getaffinity(0)),
         "load": os.getloadavg(),
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _output(*command: str) -> str:

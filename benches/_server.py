@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from ._machine import pinned
 ROOT = Path(__file__).resolve().parents[1]
 
 _LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:([0-9]+)")
+_GUARDING = "hangup: guarding the connections of"
 _BOOT_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _THREADS = 4
@@ -57,8 +59,9 @@ class Server:
     """
 
     def __init__(self, guarded: bool, worker: str, app: str, core: int, version: Optional[str]) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix="hangup-bench-")
         self._path = gunicorn_path(version)
+        self._guarded = guarded
+        self._home = tempfile.TemporaryDirectory(prefix="hangup-bench-")
         words = ["-m", "gunicorn", "-k", worker, "-b", "127.0.0.1:0", "--graceful-timeout", "1"]
         if guarded:
             words += ["-c", "python:hangup.gunicorn"]
@@ -84,6 +87,8 @@ class Server:
             assert found is not None
             self.port = int(found.group(1))
             self._until(self._answers, log)
+            if (_GUARDING in log.read_text()) != self._guarded:
+                raise Unavailable(f"guarded: {not self._guarded}, which is not what was asked for")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -109,9 +114,12 @@ class Server:
         return int(Path(f"/proc/{master}/task/{master}/children").read_text().split()[0])
 
     def cpu(self) -> float:
-        """Seconds for which the worker's threads have been on a CPU."""
-        tasks = Path(f"/proc/{self.worker()}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        """Seconds for which the worker's threads have been on a CPU. Those that ended are not counted."""
+        total = 0
+        for task in Path(f"/proc/{self.worker()}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ends just now
+                total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
 
     def get(self) -> bytes:
         """The body of one answer.

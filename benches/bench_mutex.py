@@ -35,9 +35,14 @@ def measure(_name: str, quick: bool) -> Iterator[Row]:
     options = ["--noplot", "--measurement-time", "1" if quick else "5"]
     begin = time.time()
     for command in ([*cargo, "--no-run"], pinned(cores()[0], [*cargo, "--", *options])):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LIMIT_SECONDS)
+        try:
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            yield skipped("fd-mutex", f"cargo bench took more than {_LIMIT_SECONDS:.0f} s", _BAR)
+            return
         if done.returncode:
-            yield skipped("fd-mutex", f"cargo bench failed: {' '.join(done.stderr.split())[-200:]}", _BAR)
+            reason = " ".join(done.stderr.split())[-200:]
+            yield skipped("fd-mutex", f"cargo bench failed: {reason}", _BAR)
             return
     rows = list(_estimates(_target(), begin))
     yield from rows or [skipped("fd-mutex", "the bench target fd_mutex measures nothing yet", _BAR)]

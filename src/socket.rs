@@ -277,6 +277,7 @@ impl Socket {
             }
             outcome = py.detach(|| step(&writer, sent, patience));
         }
+        drop(writer); // what is reported below runs Python
         outcome.map_err(|error| self.fail(py, &error, *sent))
     }
 

@@ -230,6 +230,24 @@ def test_flags_are_passed_on(pair: Pair, running: Any) -> None:
     reader.wait_blocked()
     peer.sendall(b"def")
     assert reader.outcome() == b"abcdef"
+    peer.sendall(b"abcd")
+    assert sock.recv(8, socket.MSG_PEEK | socket.MSG_WAITALL) == b"abcd"
+    assert sock.recv(8) == b"abcd"
+
+
+def test_the_default_timeout_of_the_process_does_not_reach_a_socket_without_one(
+    pair: Pair, running: Any
+) -> None:
+    """CPython's own code, which does the rarely called methods, would wait for it."""
+    sock, peer = pair
+    socket.setdefaulttimeout(0.05)
+    try:
+        reader = running(sock.recvmsg, 10)
+        reader.wait_blocked()
+        peer.sendall(b"late")
+        assert reader.outcome()[0] == b"late"
+    finally:
+        socket.setdefaulttimeout(None)
 
 
 def test_messages_and_datagram_calls_work_on_streams(pair: Pair) -> None:

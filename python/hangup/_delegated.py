@@ -24,7 +24,7 @@ class Delegated(_hangup.Socket):
 
     __slots__ = ("_identity",)
 
-    _green: bool
+    _green = False
     _identity: tuple[int, int, int]
 
     def _kind_of_socket(self) -> tuple[int, int, int]:
@@ -47,6 +47,11 @@ class Delegated(_hangup.Socket):
     def type(self) -> Any:
         """The socket type, ``SOCK_STREAM``."""
         return _member(socket.SocketKind, self._kind_of_socket()[1])
+
+    @property
+    def timeout(self) -> Optional[float]:
+        """As :meth:`gettimeout`."""
+        return self.gettimeout()
 
     @property
     def proto(self) -> int:

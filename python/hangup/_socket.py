@@ -182,13 +182,13 @@ class SafeSocket(Delegated):
                 total += sent
         except BaseException as error:  # a signal handler's as well
             total += getattr(error, "bytes_sent", 0)
-            file.seek(offset + total)
+            _position(file, offset + total)
             if total == 0 and getattr(error, "cause", "") in _NO_SENDFILE:
                 return self._sendfile_use_send(file, offset, count)
             if hasattr(error, "bytes_sent"):
                 error.bytes_sent = total
             raise
-        file.seek(offset + total)
+        _position(file, offset + total)
         return total
 
     def _send_part(self, number: int, offset: int, count: int) -> int:
@@ -213,8 +213,8 @@ class SafeSocket(Delegated):
                 error.bytes_sent = total
             raise
         finally:
-            if total and hasattr(file, "seek"):
-                file.seek(offset + total)
+            if total:
+                _position(file, offset + total)
         return total
 
 
@@ -274,6 +274,11 @@ def _check_sendfile(sock: SafeSocket, file: Any, count: Optional[int]) -> None:
         raise ValueError(f"count must be a positive integer (got {count!r})")
     if sock.gettimeout() == 0:
         raise ValueError("non-blocking sockets are not supported")
+
+
+def _position(file: Any, offset: int) -> None:
+    if hasattr(file, "seek"):  # a file wrapper need not have it
+        file.seek(offset)
 
 
 def _regular_file(file: Any) -> Optional[int]:

@@ -143,8 +143,11 @@ impl Acceptor {
         }
     }
 
+    /// The reserve is for those who are being served: without any, the last descriptor may be used, so that
+    /// a process whose own files fill the limit goes on serving as well as it can.
     fn has_room_above(&self, number: RawFd) -> bool {
-        sys::descriptor_limit().is_none_or(|limit| (number as u64).saturating_add(self.reserve) < limit)
+        let reserve = self.reserve.min(ledger::global().open() as u64);
+        sys::descriptor_limit().is_none_or(|limit| (number as u64).saturating_add(reserve) < limit)
     }
 
     /// Stops polling the listener. True if an episode began.

@@ -19,7 +19,7 @@
 //!   and never reaches the kernel.
 //! * The two share one timeout, as they would share one socket object.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Connection {
     /// The first bytes that the application sent by itself, until they tell.
     opening: Mutex<Vec<u8>>,
     upgraded: AtomicBool,
+    /// The server's shutdown reached the peer, and the connection was not given up since: linger.
+    lingers: AtomicBool,
 }
 
 /// Whose face it is. See the module documentation.
@@ -94,6 +96,7 @@ impl Face {
             violated: AtomicBool::new(false),
             opening: Mutex::new(Vec::new()),
             upgraded: AtomicBool::new(false),
+            lingers: AtomicBool::new(false),
         });
         Ok(Self { shared, role, lease: Mutex::new(lease), ending: AtomicBool::new(false) })
     }
@@ -185,7 +188,9 @@ impl Face {
         }
         let lane = self.shared.fd.lane(Lane::Read, Op::Recv, patience);
         // MSG_WAITALL has no effect together with our MSG_DONTWAIT: it is carried out here.
-        let wait_all = flags & sys::MSG_WAITALL != 0 && patience == Patience::Forever;
+        // Peeked bytes are still there, and must not be counted twice.
+        let wait_all =
+            flags & (sys::MSG_WAITALL | sys::MSG_PEEK) == sys::MSG_WAITALL && patience == Patience::Forever;
         let mut received = 0;
         let outcome = lane.and_then(|lane| loop {
             match lane.try_recv(buffer, limit - received, flags) {
@@ -218,11 +223,16 @@ impl Face {
     /// shutdown(2). After a close by either side there is nothing left to shut: not an error for a
     /// server, which does this on its way out.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
-        if self.role == Role::Server && how == Shutdown::Write {
+        let ends = self.role == Role::Server && how == Shutdown::Write;
+        if ends {
             self.ending.store(true, Ordering::Relaxed);
         }
         match self.shared.fd.enter(Op::Shutdown).and_then(|user| user.shutdown(how)) {
             Err(error) if error.cause == Cause::ClosedHere && self.role == Role::Server => Ok(()),
+            Ok(()) => {
+                self.shared.lingers.store(ends, Ordering::Relaxed);
+                Ok(())
+            }
             outcome => outcome.map_err(|error| self.explain(error)),
         }
     }
@@ -238,16 +248,32 @@ impl Face {
         };
         self.shared.fd.close_to_leases();
         #[cfg(feature = "engine")]
-        if self.ending.load(Ordering::Relaxed) {
+        if self.shared.lingers.load(Ordering::Relaxed) {
             return crate::linger::close(lease);
         }
         drop(lease);
     }
 
-    /// Gives the number back to the caller. [`Cause::Busy`] if somebody is using it.
+    /// Gives the connection up; the caller owns the number returned. [`Cause::Busy`] if somebody is using it.
+    ///
+    /// The application gets a duplicate: the server's poller may know the number, which therefore stays
+    /// reserved until the server lets go.
     pub fn detach(&self) -> Result<RawFd> {
-        drop(self.pin().map_err(|error| self.explain(error))?);
-        self.shared.fd.detach()
+        let duplicate = match self.role {
+            Role::Application => Some(self.pin()?.duplicate()?),
+            Role::Owner | Role::Server => {
+                drop(self.pin()?);
+                None
+            }
+        };
+        let detached = match duplicate {
+            None => self.shared.fd.detach(),
+            Some(duplicate) => self.shared.fd.give_up().map(|()| {
+                self.shared.lingers.store(false, Ordering::Relaxed); // what arrives is the new owner's
+                duplicate.into_raw_fd()
+            }),
+        };
+        detached.map_err(|error| self.explain(error))
     }
 
     /// What the server did to a connection that the application had closed, on first asking.
@@ -279,16 +305,20 @@ impl Face {
         self.explain(error)
     }
 
-    /// Watches what the application sends first: a status line with `101` makes the stream its own.
+    /// Watches what the application sends by itself: a status line with `101` makes the stream its own. It may
+    /// come in pieces, and after interim responses.
     pub(crate) fn note_sent(&self, sent: &[u8]) {
-        const STATUS: std::ops::Range<usize> = 9..12; // "HTTP/1.1 101": RFC 9112 §4
+        /// RFC 9112 section 4; the minor version is any.
+        const UPGRADE: &[u8; 12] = b"HTTP/1._ 101";
         if self.role != Role::Application || self.is_upgraded() {
             return;
         }
         let mut opening = self.shared.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = STATUS.end.saturating_sub(opening.len());
+        let wanted = UPGRADE.len() - opening.len();
         opening.extend(&sent[..wanted.min(sent.len())]);
-        if opening.starts_with(b"HTTP/1.") && opening.get(STATUS) == Some(b"101") {
+        if !opening.iter().zip(UPGRADE).all(|(byte, wanted)| byte == wanted || *wanted == b'_') {
+            opening.clear();
+        } else if opening.len() == UPGRADE.len() {
             self.shared.upgraded.store(true, Ordering::Release);
             self.shared.fd.set_kind(Kind::Upgraded);
         }

@@ -39,7 +39,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Descriptors taken over.
+    /// Descriptors taken over, or inherited by fork(2).
     Adopted = "adopted",
     /// Descriptors refused because they could not be guarded.
     Refused = "refused",
@@ -147,9 +147,10 @@ impl Ledger {
     }
 }
 
-/// In a forked child: the parent's totals are the parent's.
+/// In a forked child: the parent's totals are the parent's; what is listed was inherited.
 pub(crate) fn reset_totals() {
     for total in &TOTALS {
         total.store(0, Ordering::Relaxed);
     }
+    TOTALS[Counter::Adopted as usize].store(global().open() as u64, Ordering::Relaxed);
 }

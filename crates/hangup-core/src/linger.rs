@@ -24,7 +24,8 @@ pub const MAX_DRAIN: usize = 64 * 1024;
 
 /// Closes the descriptor of `lease`, whose write side is shut, as soon as its peer has closed.
 pub fn close(lease: Lease) {
-    if has_ended(&lease) {
+    let mut drained = 0;
+    if has_ended(&lease, &mut drained) {
         return;
     }
     let limit = sys::descriptor_limit().unwrap_or(u64::MAX);
@@ -35,31 +36,30 @@ pub fn close(lease: Lease) {
     ledger::count(Counter::Lingered);
     // Without an engine the task is dropped here, and with it the lease: closed at once.
     let _ = engine::spawn(async move {
-        if tokio::time::timeout(LINGER, drain(lease)).await.is_err() {
+        if tokio::time::timeout(LINGER, drain(lease, drained)).await.is_err() {
             ledger::count(Counter::LingerExpired);
         }
     });
 }
 
 /// Whether the peer has closed already; throws away what it had sent.
-fn has_ended(lease: &Lease) -> bool {
+fn has_ended(lease: &Lease, drained: &mut usize) -> bool {
     let mut scratch = Vec::with_capacity(4096);
-    let mut drained = 0;
     loop {
         match lease.drain(&mut scratch) {
             Ok(0) => return true,
-            Ok(count) if drained + count > MAX_DRAIN => return true,
-            Ok(count) => drained += count,
+            Ok(count) if *drained + count > MAX_DRAIN => return true,
+            Ok(count) => *drained += count,
             Err(error) => return !matches!(error.cause, Cause::WouldBlock | Cause::Interrupted),
         }
     }
 }
 
-async fn drain(lease: Lease) {
+async fn drain(lease: Lease, mut drained: usize) {
     // Fails when the process has no memory for the registration: the lease ends, and it is closed.
     let Some(readiness) = sys::watch(lease) else { return };
     while let Ok(mut ready) = readiness.readable().await {
-        if has_ended(readiness.get_ref()) {
+        if has_ended(readiness.get_ref(), &mut drained) {
             return;
         }
         ready.clear_ready();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import resource
 from typing import Any
 
@@ -28,6 +29,7 @@ class GuardedListener:
     """
 
     def __init__(self, listener: Any, factory: type[ServerSocket], threads: int, log: logging.Logger) -> None:
+        os.set_inheritable(listener.fileno(), False)  # gunicorn does this to what it finds in its place
         self._listener = listener
         self._factory = factory
         self._log = log

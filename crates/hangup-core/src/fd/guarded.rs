@@ -214,6 +214,15 @@ impl GuardedFd {
         Ok(self.number)
     }
 
+    /// Closes without ending the connection, whose duplicate somebody else owns now: the number is
+    /// returned when the last lease ends. [`Cause::Busy`] if somebody is inside.
+    pub fn give_up(&self) -> Result<()> {
+        let leases = self.leases.load(Ordering::Relaxed);
+        self.mutex.claim_close_if_idle(leases).map_err(|refusal| refused(refusal, Op::Inspect))?;
+        self.depart(self.mutex.leave());
+        Ok(())
+    }
+
     /// After fork(2), in the child: the threads that were inside do not exist here, but the one that forked
     /// does, from a signal handler perhaps. A close that a vanished thread was to carry out is carried out now.
     pub(crate) fn forget_users_of_the_parent(&self) {
@@ -253,10 +262,10 @@ impl GuardedFd {
         if self.is_still_ours() {
             return Ok(());
         }
-        self.disowned.store(true, Ordering::Release);
-        if self.close() {
+        if !self.disowned.swap(true, Ordering::AcqRel) {
             ledger::global().leave(self, Counter::Stolen);
         }
+        self.close();
         ledger::count(Counter::OwnershipViolations);
         Err(Error::stolen(op))
     }

@@ -38,6 +38,8 @@ pub(crate) type Raw<T> = std::result::Result<T, i32>;
 pub const MSG_DONTWAIT: i32 = libc::MSG_DONTWAIT;
 /// `MSG_WAITALL`, for callers that pass flags on.
 pub const MSG_WAITALL: i32 = libc::MSG_WAITALL;
+/// `MSG_PEEK`.
+pub(crate) const MSG_PEEK: i32 = libc::MSG_PEEK;
 
 /// The most that one recv(2) asks for: more than the kernel's largest default receive buffer (tcp(7)).
 const MAX_RECV: usize = 16 * 1024 * 1024;
@@ -57,7 +59,8 @@ fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
 /// recv(2) into uninitialised memory. Bytes received; 0 is end of stream. EINTR cannot occur with
 /// `MSG_DONTWAIT`; if the kernel says it, the caller sees it.
 pub(crate) fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: i32) -> Raw<usize> {
-    let flags = RecvFlags::from_bits_retain((flags | MSG_DONTWAIT) as u32);
+    // With MSG_TRUNC, TCP counts bytes that it did not store (tcp(7)).
+    let flags = RecvFlags::from_bits_retain((flags & !libc::MSG_TRUNC | MSG_DONTWAIT) as u32);
     rustix::net::recv(borrow(fd), buffer, flags).map(|((filled, _), _)| filled.len()).map_err(raw)
 }
 

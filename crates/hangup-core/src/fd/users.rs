@@ -97,6 +97,11 @@ impl User<'_> {
         Ok(self.fd.number)
     }
 
+    /// A duplicate of the descriptor, which the caller owns.
+    pub fn duplicate(&self) -> Result<OwnedFd> {
+        sys::duplicate(self.fd.number).map_err(|errno| self.fd.judge(Op::Inspect, errno))
+    }
+
     /// The peer's address, if it is connected.
     pub fn peer(&self) -> Option<SocketAddrAny> {
         sys::peer(self.fd.number).ok().flatten()
@@ -209,11 +214,13 @@ impl Lease {
         &self.hold.fd
     }
 
-    /// Receives and throws away. 0 is end of stream. Works after the close was claimed.
+    /// Receives and throws away. 0 is end of stream. Works after the close was claimed. Fails if foreign
+    /// code closed the number, whose bytes are a stranger's then.
     #[cfg(feature = "engine")]
     pub(crate) fn drain(&self, scratch: &mut Vec<u8>) -> Result<usize> {
         scratch.clear();
         let fd = &self.hold.fd;
+        fd.check_ownership(Op::Recv)?;
         sys::recv_append(fd.number, scratch, scratch.capacity(), 0).map_err(|errno| fd.judge(Op::Recv, errno))
     }
 }
