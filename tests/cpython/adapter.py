@@ -79,8 +79,12 @@ class Adapter(SafeSocket):
     def listen(self, *backlog: int) -> None:
         self._call("listen", *backlog)
 
-    def accept(self) -> tuple[Any, Any]:
+    def _accept(self) -> tuple[int, Any]:
         number, address = self._call_patiently("_accept", False)
+        return number, address
+
+    def accept(self) -> tuple[Any, Any]:
+        number, address = self._accept()
         accepted = Adapter(self.family, self.type, self.proto, fileno=number)
         if socket.getdefaulttimeout() is None and self.gettimeout():
             accepted.setblocking(True)  # as socket.accept()
