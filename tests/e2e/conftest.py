@@ -30,7 +30,9 @@ def measure() -> Measure:
         scenario = _scenario(name)
         chosen = Stack(stack, worker=worker, gunicorn=version)
         _require(scenario, chosen)
-        return scenario.measure(chosen, rounds)
+        measured = scenario.measure(chosen, rounds)
+        print(measured.log)  # pytest shows it when the test fails
+        return measured
 
     return run
 

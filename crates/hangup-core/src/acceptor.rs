@@ -6,7 +6,7 @@
 //!   that polls [`Acceptor::poll_fd`] sleeps instead of spinning.
 //! * Accepting resumes at once when hangup closes a descriptor, and within [`RETRY`] when somebody
 //!   else does.
-//! * An episode is reported once, by [`Accepted::Paused`].
+//! * An episode is reported once, by [`Accepted::episode_began`].
 //!
 //! # How
 //! The event loop does not poll the listener but an epoll instance that holds the listener, or,
@@ -14,7 +14,7 @@
 //!
 //! # Not promised
 //! Nothing is done about a limit below what the process needs to serve one client. The reserve
-//! is met by the number of the accepted descriptor: the kernel hands out the lowest one.
+//! is met by the lowest free number: what foreign code opened high above it is not seen.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -122,7 +122,7 @@ impl Acceptor {
                 Ok((client, address)) => {
                     ledger::count(Counter::Accepted);
                     // This client is served; the pause begins behind it.
-                    let episode_began = if self.has_room_above(client.as_raw_fd()) {
+                    let episode_began = if self.has_room() {
                         self.look_for_the_end_of_the_episode();
                         false
                     } else {
@@ -143,11 +143,15 @@ impl Acceptor {
         }
     }
 
+    /// Whether the next client would get a number below the reserve. The number that the last one got does
+    /// not tell: it may have been a hole, with nothing free behind it.
+    ///
     /// The reserve is for those who are being served: without any, the last descriptor may be used, so that
     /// a process whose own files fill the limit goes on serving as well as it can.
-    fn has_room_above(&self, number: RawFd) -> bool {
+    fn has_room(&self) -> bool {
+        let Ok(lowest) = sys::lowest_free(self.timer.as_fd()) else { return false };
         let reserve = self.reserve.min(ledger::global().open() as u64);
-        sys::descriptor_limit().is_none_or(|limit| (number as u64).saturating_add(reserve) < limit)
+        sys::descriptor_limit().is_none_or(|limit| (lowest as u64).saturating_add(reserve) < limit)
     }
 
     /// Stops polling the listener. True if an episode began.
@@ -186,7 +190,7 @@ impl Acceptor {
     }
 
     fn may_resume(&self) -> bool {
-        let room = sys::lowest_free(self.timer.as_fd()).is_ok_and(|lowest| self.has_room_above(lowest));
+        let room = self.has_room();
         if room && self.paused.swap(false, Ordering::AcqRel) {
             PAUSED.fetch_sub(1, Ordering::AcqRel);
             self.rest(Duration::ZERO);

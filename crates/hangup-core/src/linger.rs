@@ -36,7 +36,9 @@ pub fn close(lease: Lease) {
     ledger::count(Counter::Lingered);
     // Without an engine the task is dropped here, and with it the lease: closed at once.
     let _ = engine::spawn(async move {
-        if tokio::time::timeout(LINGER, drain(lease, drained)).await.is_err() {
+        // Pinned here, so that what expires is counted before its descriptor returns.
+        let draining = std::pin::pin!(drain(lease, drained));
+        if tokio::time::timeout(LINGER, draining).await.is_err() {
             ledger::count(Counter::LingerExpired);
         }
     });

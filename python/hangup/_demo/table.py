@@ -196,7 +196,9 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             }
             for figure, stock, hangup in outcome.rows()
         ],
-        "measurements": [dataclasses.asdict(one) for pair in outcome.pairs for one in pair],
+        "measurements": [
+            dataclasses.asdict(dataclasses.replace(one, log="")) for pair in outcome.pairs for one in pair
+        ],
         "skipped": outcome.skipped,
         "failed": outcome.failed,
     }

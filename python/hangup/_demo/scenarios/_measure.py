@@ -44,6 +44,7 @@ class Measurement:
         stray_bytes: Bytes in the application's files that the application did not write.
         http_bytes_in_websocket: Bytes after the WebSocket's last frame.
         extra: Further figures of this scenario alone.
+        log: The server's log.
     """
 
     scenario: str
@@ -65,6 +66,7 @@ class Measurement:
     stray_bytes: int | None = None
     http_bytes_in_websocket: int | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
+    log: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Clock:
         counts.setdefault("worker_deaths", server.boots() - 1)
         counts.setdefault("ebadf_lines", count_lines(_EBADF, log))
         counts.setdefault("tracebacks", len(_TRACEBACK.findall(log)))
-        return replace(self._blank, seconds=time.monotonic() - self._started, **counts)
+        return replace(self._blank, seconds=time.monotonic() - self._started, log=log, **counts)
 
 
 def count_lines(pattern: re.Pattern[str], log: str) -> int:
