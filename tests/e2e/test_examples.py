@@ -57,7 +57,7 @@ def test_flask_socketio(tmp_path: Path) -> None:
     heard = threading.Barrier(3, timeout=10)
     with start("flask_socketio", tmp_path) as server:
         assert server.wait_until(lambda: server.port, 20), server.log
-        clients = [socketio.Client() for _ in range(2)]
+        clients = [socketio.Client(reconnection=False) for _ in range(2)]
         for client in clients:
             client.on("said", lambda _text: heard.wait())
             client.connect(f"http://127.0.0.1:{server.port}", transports=["websocket"], wait_timeout=10)
