@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from typing import TYPE_CHECKING, Any, Callable
 
 from .. import _hangup, _reports
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
         def load_wsgi(self) -> None: ...
         def run(self) -> None: ...
         def close(self) -> None: ...
-        def defer(self, callback: Callable[..., Any], *args: Any) -> None: ...
         def handle(self, *args: Any) -> None: ...
 
 else:
@@ -86,33 +84,23 @@ class ListeningWorker(GuardedWorker):
 
 
 class GuardedThreadWorker(ListeningWorker):
-    """gthread: its wake-up pipe is not written to after it was closed."""
+    """gthread: its wake-up pipe is not closed before its last writer has gone."""
 
     def init_process(self) -> None:
         queue = getattr(self, "method_queue", None)  # since gunicorn 24
         if queue is not None:
-            self.method_queue = type("GuardedMethodQueue", (ClosedOnce, type(queue)), {})()
+            self.method_queue = type("GuardedMethodQueue", (ClosedByExit, type(queue)), {})()
         super().init_process()
 
 
-class ClosedOnce(_Worker):
+class ClosedByExit:
     """Goes in front of gthread's ``PollableMethodQueue``, whose ``defer()`` writes to the number of its pipe
-    also after ``close()``: by then the number can be a file of the application.
+    also after ``close()``: by then the number could be a file of the application. The process ends moments later,
+    and the pipe with it.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._open = threading.RLock()  # reentrant: a signal handler defers, too
-
     def close(self) -> None:
-        with self._open:
-            super().close()
-            self._read_fd = self._write_fd = None
-
-    def defer(self, callback: Callable[..., Any], *args: Any) -> None:
-        with self._open:
-            if self._write_fd is not None:
-                super().defer(callback, *args)
+        """Nothing: a lock around each ``defer()``, held while the GIL is not, would make the threads queue."""
 
 
 class GuardedAsyncWorker(GuardedWorker):
