@@ -157,14 +157,17 @@ impl Face {
     pub fn fileno(&self) -> RawFd {
         match self.role {
             Role::Server => self.lease().as_ref().map_or(-1, Lease::number),
-            Role::Owner | Role::Application => self.pin().map_or(-1, |user| user.number()),
+            Role::Owner | Role::Application => self.pin().and_then(|user| user.expose()).unwrap_or(-1),
         }
     }
 
-    /// Enters for an operation on the number itself, whose kernel mode then follows the timeout.
+    /// Enters for an operation on the number itself, whose kernel mode then follows the timeout. Whoever
+    /// tells the number to foreign code exposes it (see [`User::expose`]).
     pub fn pin(&self) -> Result<User<'_>> {
         let user = self.shared.fd.enter(Op::Inspect).map_err(|error| self.explain(error))?;
-        user.expose()?;
+        if user.is_stolen() {
+            return Err(self.explain(Error::stolen(Op::Inspect)));
+        }
         user.set_nonblocking(self.shared.green || self.timeout().is_some())?;
         Ok(user)
     }
