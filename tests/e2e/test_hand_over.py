@@ -6,14 +6,24 @@ import contextlib
 import json
 import resource
 import socket
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from e2e_gunicorn import gunicorn
 
 APP = """
-import fcntl, json, os, resource, socket, threading
-held = []
+import fcntl, gc, json, os, resource, socket, threading, time
+held, watched = [], []
+
+def steal():
+    # Closes the number of a connection that waits in the worker's poller.
+    number, end = watched.pop(), time.monotonic() + 5
+    poller = next(one.poller for one in gc.get_objects() if hasattr(type(one), "murder_keepalived"))
+    while number not in poller.get_map():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    os.close(number)
 
 def serve(fd):
     with socket.socket(fileno=fd) as own:
@@ -36,6 +46,10 @@ def app(environ, start_response):
             def fileno(self): return self.file.fileno()
         start_response("200 OK", [("Content-Length", str(os.path.getsize(__file__)))])
         return environ["wsgi.file_wrapper"](NoSeek())
+    if path == "/watch":
+        watched.append(sock.fileno())
+    if path == "/steal":
+        steal()
     if path == "/hoard":
         last = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
         held.append(open(os.devnull))
@@ -86,6 +100,23 @@ def test_a_detached_connection_is_the_applications_alone(tmp_path: Path, version
             client.settimeout(8)
             client.sendall(b"payload")
             assert everything(client) == b"ECHO payload"
+        assert "Traceback" not in server.log
+
+
+@EVERY_VERSION
+def test_a_parked_connections_number_closed_by_foreign_code_is_not_the_next_clients(
+    tmp_path: Path, version: str
+) -> None:
+    """The server's poller still knows it. Stock: the worker dies, or the next clients lose their connections."""
+    with gunicorn(tmp_path, *HANGUP, app=APP, version=version) as server, contextlib.ExitStack() as kept:
+        server.ask()
+        for _ in range(20):
+            watched, thief, innocent = (HTTPConnection("127.0.0.1", server.port, timeout=8) for _ in range(3))
+            for client, path in ((watched, "/watch"), (thief, "/steal"), (innocent, "/"), (innocent, "/")):
+                kept.callback(client.close)
+                client.request("GET", path)
+                assert client.getresponse().read()
+        assert server.log.count("Booting worker") == 1
         assert "Traceback" not in server.log
 
 

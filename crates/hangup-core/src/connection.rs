@@ -19,7 +19,7 @@
 //!   and never reaches the kernel.
 //! * The two share one timeout, as they would share one socket object.
 
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -83,6 +83,7 @@ impl Face {
     /// Takes `fd` over as `role`. `green`: the kernel's mode is non-blocking for good.
     pub fn adopt(fd: OwnedFd, role: Role, green: bool) -> Result<Self> {
         let kind = if role == Role::Owner { Kind::Socket } else { Kind::Http };
+        let fd = if role == Role::Server { beside_stolen_numbers(fd) } else { fd };
         let fd = GuardedFd::adopt(fd, kind);
         if green {
             fd.enter(Op::Inspect)?.set_nonblocking(true)?;
@@ -324,6 +325,18 @@ impl Face {
         } else if opening.len() == UPGRADE.len() {
             self.shared.upgraded.store(true, Ordering::Release);
             self.shared.fd.set_kind(Kind::Upgraded);
+        }
+    }
+}
+
+/// A server may still poll a number of ours that foreign code closed: a newcomer gets another one.
+fn beside_stolen_numbers(mut fd: OwnedFd) -> OwnedFd {
+    loop {
+        let number = fd.as_raw_fd();
+        let Some(robbed) = ledger::global().find(number) else { return fd };
+        fd = robbed.reclaim(fd);
+        if fd.as_raw_fd() == number {
+            return fd; // no other is free
         }
     }
 }

@@ -500,3 +500,26 @@ fn check(error: Error) {
     let expected = [Cause::ClosedHere, Cause::Busy, Cause::TimedOut, Cause::Interrupted, Cause::PeerGone];
     assert!(expected.contains(&error.cause), "{error:?}");
 }
+
+#[test]
+fn a_number_that_foreign_code_closed_is_reserved_again_when_it_comes_back() {
+    let _alone = alone();
+    let (ours, _peer) = tcp_pair();
+    let server = Face::adopt(ours, Role::Server, false).unwrap();
+    let number = server.guarded().number_for_display();
+    let (mut stranger, newcomer) = common::steal(number);
+    let before = Growth::now();
+
+    let newcomer = Face::adopt(newcomer, Role::Server, false).unwrap();
+    assert_ne!(newcomer.guarded().number_for_display(), number);
+    assert!(is_open(number), "the server still knows it");
+    stranger.write_all(b"hello").unwrap();
+    assert_eq!(recv(&newcomer, 10).unwrap(), b"hello");
+    assert!(recv(&server, 10).map_or(true, |received| received.is_empty()));
+
+    server.close(None);
+    assert!(!is_open(number));
+    stranger.write_all(b"still").unwrap();
+    assert_eq!(recv(&newcomer, 10).unwrap(), b"still");
+    assert_eq!(before.of(Counter::Stolen), 1);
+}

@@ -10,12 +10,15 @@
 //!   against its inode before each write and before close(2), so that a number which foreign code
 //!   closed, and which the kernel gave to somebody else, is neither written to nor closed.
 //!
+//! * A number that foreign code closed, and that the kernel gave to another connection of ours, is reserved
+//!   again until its leases end ([`GuardedFd::reclaim`]): a server's poller may still know it.
+//!
 //! # Not promised
 //! * A foreign close(2) between that check and the system call after it.
 //! * That a duplicate of the descriptor survives a close that had to wake somebody:
 //!   shutdown(2) acts on the connection, not on the number.
 
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -79,6 +82,8 @@ pub struct GuardedFd {
     pub(super) leases: AtomicU64,
     /// Set when the number is no longer ours to close: detached or found stolen.
     pub(super) disowned: AtomicBool,
+    /// Disowned, but the number holds a placeholder that is ours to close.
+    reclaimed: AtomicBool,
     /// Device and inode, known once the number was exposed.
     pub(super) identity: OnceLock<(u64, u64)>,
     /// The thread that runs signal handlers while it holds the write lane, 0 if none.
@@ -98,6 +103,7 @@ impl GuardedFd {
             write_shut: AtomicBool::new(false),
             leases: AtomicU64::new(0),
             disowned: AtomicBool::new(false),
+            reclaimed: AtomicBool::new(false),
             identity: OnceLock::new(),
             reentrant_writer: AtomicU64::new(0),
         });
@@ -223,6 +229,20 @@ impl GuardedFd {
         Ok(())
     }
 
+    /// The kernel gave our number, which foreign code must have closed, to `newcomer`, which is ours as well.
+    /// The newcomer gets another number. It keeps ours if no other is free.
+    pub(crate) fn reclaim(&self, newcomer: OwnedFd) -> OwnedFd {
+        let Ok(user) = self.enter(Op::Inspect) else { return newcomer };
+        let Ok(moved) = sys::duplicate(newcomer.as_raw_fd()) else { return newcomer };
+        if sys::occupy(newcomer.as_raw_fd()).is_ok() {
+            self.reclaimed.store(true, Ordering::Release);
+            let _ours_again = newcomer.into_raw_fd();
+        }
+        self.disown();
+        drop(user);
+        moved
+    }
+
     /// After fork(2), in the child: the threads that were inside do not exist here, but the one that forked
     /// does, from a signal handler perhaps. A close that a vanished thread was to carry out is carried out now.
     pub(crate) fn forget_users_of_the_parent(&self) {
@@ -240,6 +260,10 @@ impl GuardedFd {
 
     fn destroy(&self) {
         if self.disowned.load(Ordering::Acquire) {
+            if self.reclaimed.load(Ordering::Acquire) {
+                sys::close(self.number);
+                crate::acceptor::descriptor_returned();
+            }
             return;
         }
         if self.is_still_ours() {
@@ -254,7 +278,8 @@ impl GuardedFd {
 
     /// False if the number was handed out and now names something else.
     pub(super) fn is_still_ours(&self) -> bool {
-        self.identity.get().is_none_or(|adopted| sys::identity(self.number).as_ref() == Ok(adopted))
+        !self.disowned.load(Ordering::Acquire)
+            && self.identity.get().is_none_or(|adopted| sys::identity(self.number).as_ref() == Ok(adopted))
     }
 
     /// Fails, and gives the number up for good, if foreign code closed or replaced it. The caller is inside.
@@ -262,12 +287,17 @@ impl GuardedFd {
         if self.is_still_ours() {
             return Ok(());
         }
+        self.disown();
+        Err(Error::stolen(op))
+    }
+
+    /// Gives the number up for good. The caller is inside.
+    fn disown(&self) {
         if !self.disowned.swap(true, Ordering::AcqRel) {
             ledger::global().leave(self, Counter::Stolen);
         }
         self.close();
         ledger::count(Counter::OwnershipViolations);
-        Err(Error::stolen(op))
     }
 
     fn state(&self) -> State {

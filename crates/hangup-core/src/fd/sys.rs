@@ -8,7 +8,7 @@
 //! under the call by us.
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -167,6 +167,13 @@ pub(crate) fn peer(fd: RawFd) -> Raw<Option<SocketAddrAny>> {
 /// A duplicate with `FD_CLOEXEC`. No EINTR.
 pub(crate) fn duplicate(fd: RawFd) -> Raw<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(borrow(fd), 0).map_err(raw)
+}
+
+/// Puts an inert descriptor (an eventfd that nobody signals) under `number`, whose socket is closed by that.
+pub(crate) fn occupy(number: RawFd) -> Raw<()> {
+    let inert = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(raw)?;
+    let mut target = ManuallyDrop::new(take_over(number));
+    rustix::io::dup3(&inert, &mut target, rustix::io::DupFlags::CLOEXEC).map_err(raw)
 }
 
 /// The soft `RLIMIT_NOFILE`, if there is one.
