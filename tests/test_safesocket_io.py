@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import array
-import io
-import os
 import socket
 import subprocess
 import sys
@@ -289,68 +287,6 @@ def test_files_from_makefile_keep_the_connection_until_they_are_closed(pair: Pai
         peer.sendall(b"answer\n")
         assert file.readline() == b"answer\n"
     assert peer.recv(1) == b""
-
-
-@pytest.mark.parametrize(
-    ("offset", "count"), [(0, None), (0, 10), (7, None), (7, 10), (0, 10_000_000), (3_000_000, None)]
-)
-def test_sendfile_sends_what_was_asked_for(
-    pair: Pair, tmp_path: Path, offset: int, count: int | None
-) -> None:
-    """The part of the file, its length returned, the file positioned behind it."""
-    sock, peer = pair
-    content = os.urandom(3_000_000)
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    expected = content[offset:] if count is None else content[offset : offset + count]
-    received: list[bytes] = []
-    reader = threading.Thread(target=lambda: received.append(drain(peer)))
-    reader.start()
-    with path.open("rb") as file:
-        assert sock.sendfile(file, offset, count) == len(expected)
-        assert file.tell() == offset + len(expected)
-    sock.close()
-    reader.join()
-    assert received == [expected]
-
-
-def test_sendfile_copies_what_the_kernel_cannot_send(pair: Pair) -> None:
-    """A BytesIO has no descriptor."""
-    sock, peer = pair
-    assert sock.sendfile(io.BytesIO(b"abcdef"), 2) == 4
-    assert peer.recv(10) == b"cdef"
-
-
-def test_sendfile_refuses_as_socket_does(pair: Pair, tmp_path: Path) -> None:
-    """Text files, counts that are not positive, sockets that do not wait."""
-    sock, _ = pair
-    path = tmp_path / "file"
-    path.write_bytes(b"x")
-    with path.open() as text, pytest.raises(ValueError, match="binary"):
-        sock.sendfile(text)  # type: ignore[arg-type]
-    with path.open("rb") as file:
-        for count in (0, -1):
-            with pytest.raises(ValueError, match="positive"):
-                sock.sendfile(file, 0, count)
-        sock.setblocking(False)
-        with pytest.raises(ValueError, match="non-blocking"):
-            sock.sendfile(file)
-
-
-def test_sendfile_survives_the_close_of_its_file(pair: Pair, running: Any, tmp_path: Path) -> None:
-    """Another thread closes the file and opens another with its number: the first one's bytes are sent."""
-    sock, peer = pair
-    path, other = tmp_path / "file", tmp_path / "other"
-    path.write_bytes(MORE_THAN_BUFFERS)
-    other.write_bytes(b"!" * len(MORE_THAN_BUFFERS))
-    number = os.open(path, os.O_RDONLY)
-    writer = running(sock._send_file, number, 0, len(MORE_THAN_BUFFERS))
-    writer.wait_blocked()
-    os.close(number)
-    assert os.open(other, os.O_RDONLY) == number
-    assert drain(peer, len(MORE_THAN_BUFFERS)) == MORE_THAN_BUFFERS
-    assert writer.outcome() == len(MORE_THAN_BUFFERS)
-    os.close(number)
 
 
 def test_a_gone_peer_does_not_kill_a_process_that_does_not_ignore_sigpipe(tmp_path: Path) -> None:

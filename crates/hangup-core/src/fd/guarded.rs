@@ -9,7 +9,6 @@
 //! * Once its number was handed to foreign code ([`GuardedFd::expose`]), a descriptor is checked
 //!   against its inode before each write and before close(2), so that a number which foreign code
 //!   closed, and which the kernel gave to somebody else, is neither written to nor closed.
-//!
 //! * A number that foreign code closed, and that the kernel gave to another connection of ours, is reserved
 //!   again until its leases end ([`GuardedFd::reclaim`]): a server's poller may still know it.
 //!
@@ -259,20 +258,17 @@ impl GuardedFd {
     }
 
     fn destroy(&self) {
-        if self.disowned.load(Ordering::Acquire) {
-            if self.reclaimed.load(Ordering::Acquire) {
-                sys::close(self.number);
-                crate::acceptor::descriptor_returned();
-            }
-            return;
-        }
-        if self.is_still_ours() {
+        let ours = if self.disowned.load(Ordering::Acquire) {
+            self.reclaimed.load(Ordering::Acquire)
+        } else {
+            let ours = self.is_still_ours();
             // Out of the ledger first: after close(2) another thread may adopt the same number.
-            ledger::global().leave(self, Counter::Closed);
+            ledger::global().leave(self, if ours { Counter::Closed } else { Counter::Stolen });
+            ours
+        };
+        if ours {
             sys::close(self.number);
             crate::acceptor::descriptor_returned();
-        } else {
-            ledger::global().leave(self, Counter::Stolen);
         }
     }
 

@@ -9,10 +9,15 @@ use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hangup_core::adopt;
+use hangup_core::cause::{Cause, Op};
+use hangup_core::connection::{Face, Role};
+use hangup_core::error::Result;
+use hangup_core::fd::Patience;
+use hangup_core::ledger::{self, Counter};
 
 /// Longer than anything here takes on a busy machine; reaching it is a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -183,4 +188,49 @@ pub(crate) fn in_child(test: &str) -> bool {
     assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
     assert!(stdout.contains("1 passed"), "no such test: {test}\n{stdout}");
     false
+}
+
+pub(crate) fn face(ours: OwnedFd, role: Role) -> Arc<Face> {
+    Arc::new(Face::adopt(ours, role, false).unwrap())
+}
+
+pub(crate) fn number(face: &Face) -> i32 {
+    face.guarded().number_for_display()
+}
+
+/// Sends all, as a caller does that has no signal handlers to run.
+pub(crate) fn send_all(face: &Face, data: &[u8]) -> std::result::Result<(), (Cause, usize)> {
+    let mut sent = 0;
+    let writer = face.writer(Op::Send, Patience::Never).map_err(|error| (error.cause, sent))?;
+    loop {
+        match writer.send_all(data, &mut sent, 0, Patience::Forever) {
+            Err(error) if error.cause == Cause::Interrupted => {}
+            outcome => return outcome.map_err(|error| (error.cause, sent)),
+        }
+    }
+}
+
+pub(crate) fn recv(face: &Face, limit: usize) -> Result<Vec<u8>> {
+    let mut buffer = Vec::new();
+    face.recv(&mut buffer, limit, 0, Patience::Forever)?;
+    Ok(buffer)
+}
+
+pub(crate) fn closed_by(outcome: Result<impl Sized>) -> Option<String> {
+    let error = outcome.map(drop).unwrap_err();
+    assert_eq!(error.cause, Cause::ClosedHere);
+    error.closed_by
+}
+
+/// How much each total has grown since `Growth::now`.
+pub(crate) struct Growth(Vec<u64>);
+
+impl Growth {
+    pub(crate) fn now() -> Self {
+        Growth(Counter::ALL.iter().map(|counter| ledger::total(*counter)).collect())
+    }
+
+    pub(crate) fn of(&self, counter: Counter) -> u64 {
+        ledger::total(counter) - self.0[counter as usize]
+    }
 }
