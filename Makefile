@@ -26,7 +26,13 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	@$(BIN)/pip install --quiet --no-deps --target .gunicorn/$* gunicorn==$* && touch $@ \
 	  || echo "SKIPPED: gunicorn $* cannot be installed on this Python; its tests are skipped by name"
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready)
+# The oldest Socket.IO that is supported, with its oldest engineio: on the path of the services that a test starts.
+.socketio/5.10.0/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --no-deps --target .socketio/5.10.0 \
+	    python-socketio==5.10.0 python-engineio==4.8.0 Flask-SocketIO==5.3.5 && touch $@ \
+	  || echo "SKIPPED: python-socketio 5.10.0 cannot be installed on this Python; its tests are skipped by name"
+
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -70,4 +76,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn
+	rm -rf target $(VENV) .gunicorn .socketio

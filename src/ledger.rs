@@ -62,20 +62,8 @@ pub(crate) fn drain(py: Python<'_>, limit: f64) -> usize {
     py.detach(|| engine::drain(Duration::from_secs_f64(limit.clamp(0.0, 3600.0))))
 }
 
-/// For `os.register_at_fork(before=)`.
+/// Has every fork of this process watched, from now on.
 #[pyfunction]
-pub(crate) fn before_fork() {
-    fork::before();
-}
-
-/// For `os.register_at_fork(after_in_parent=)`.
-#[pyfunction]
-pub(crate) fn after_fork_in_parent() {
-    fork::after_in_parent();
-}
-
-/// For `os.register_at_fork(after_in_child=)`.
-#[pyfunction]
-pub(crate) fn after_fork_in_child() {
-    fork::after_in_child();
+pub(crate) fn watch_forks() {
+    fork::watch();
 }

@@ -8,6 +8,7 @@ mod buffer;
 mod errors;
 mod ledger;
 mod socket;
+mod websocket;
 
 use pyo3::prelude::*;
 
@@ -18,9 +19,10 @@ mod _hangup {
     use crate::acceptor::Acceptor;
     #[pymodule_export]
     use crate::ledger::{
-        after_fork_in_child, after_fork_in_parent, before_fork, can_send_files, drain, objection,
-        open_descriptors, owns, snapshot, totals,
+        can_send_files, drain, objection, open_descriptors, owns, snapshot, totals, watch_forks,
     };
     #[pymodule_export]
     use crate::socket::{Pin, Socket};
+    #[pymodule_export]
+    use crate::websocket::{accept_key, Dispatcher, Turn, WebSocket};
 }

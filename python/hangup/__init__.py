@@ -4,6 +4,7 @@ General layout
     ``_hangup``       the native core: descriptors, their one owner, and the engine
     ``_socket``       :class:`SafeSocket` over it; ``_delegated`` and ``_green`` complete it
     ``gunicorn``      the configuration hooks; ``_gunicorn`` what they add to a worker
+    ``_websocket``    WebSockets on the native engine, for python-socketio, flask-sock and plain applications
     ``fds``           what is owned; ``_reports`` what was violated
     ``logfilter``     log lines about clients that left
     ``emit``          an emit that a departed client cannot break
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from . import fds
     from ._install import install, uninstall
     from ._socket import SafeSocket
+    from ._websocket.plain import WebSocket
     from .emit import EmitResult, safe_emit
     from .logfilter import DisconnectFilter
 
@@ -51,6 +53,7 @@ __all__ = [
     "PeerGone",
     "SafeSocket",
     "TimedOut",
+    "WebSocket",
     "fds",
     "install",
     "safe_emit",
@@ -64,6 +67,7 @@ _LAZY = {
     "DisconnectFilter": "logfilter",
     "EmitResult": "emit",
     "SafeSocket": "_socket",
+    "WebSocket": "_websocket.plain",
     "install": "_install",
     "safe_emit": "emit",
     "uninstall": "_install",

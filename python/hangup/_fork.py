@@ -1,4 +1,4 @@
-"""Registers the native fork hooks, once per interpreter."""
+"""What a forked child forgets. The native part is not among Python's hooks: see ``crates/hangup-core/src/fork.rs``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,5 @@ def _forget_reports() -> None:
         reports.forget()
 
 
-os.register_at_fork(
-    before=_hangup.before_fork,
-    after_in_parent=_hangup.after_fork_in_parent,
-    after_in_child=_hangup.after_fork_in_child,
-)
+_hangup.watch_forks()
 os.register_at_fork(after_in_child=_forget_reports)

@@ -1,17 +1,18 @@
 """The native core. Private: everything public is exported by :mod:`hangup`. In the order of ``src/``."""
 
 from types import TracebackType
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Acceptor",
+    "Dispatcher",
     "Pin",
     "Socket",
-    "after_fork_in_child",
-    "after_fork_in_parent",
-    "before_fork",
+    "Turn",
+    "WebSocket",
+    "accept_key",
     "can_send_files",
     "drain",
     "objection",
@@ -19,6 +20,7 @@ __all__ = [
     "owns",
     "snapshot",
     "totals",
+    "watch_forks",
 ]
 
 @final
@@ -134,6 +136,101 @@ def snapshot() -> list[tuple[int, str, Any | None, float, bool]]: ...
 def objection(fd: int) -> str | None: ...
 def can_send_files() -> bool: ...
 def drain(limit: float) -> int: ...
-def before_fork() -> None: ...
-def after_fork_in_parent() -> None: ...
-def after_fork_in_child() -> None: ...
+def watch_forks() -> None: ...
+def accept_key(key: str) -> str:
+    """The value of ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
+
+# A message, or what happened: ("closed", code, reason, cause, received bytes, sent bytes) comes once, and last. The
+# cause is peer, left, transport, here, violation, silent, stalled or overflow.
+_Event: TypeAlias = str | bytes | tuple[str] | tuple[str, int, str, str, int, int]
+
+@final
+class Dispatcher:
+    """Gives the events of WebSockets to threads, or to a hub."""
+
+    def __new__(cls, parallel: int | None, /) -> Dispatcher:
+        """``parallel``: how many threads can make progress at once; None for a hub, which watches ``fileno()``."""
+
+    def next(self, limit: float, /) -> Turn | None:
+        """Waits for a turn, at most ``limit`` seconds."""
+
+    def try_next(self) -> Turn | None:
+        """A turn, if something waits."""
+
+    def fileno(self) -> int:
+        """Readable while something waits; -1 for threads."""
+
+    def stop(self, limit: float, /) -> None:
+        """No turn is given any more. Waits until those who wait have left, at most ``limit`` seconds."""
+
+    @property
+    def idle(self) -> int:
+        """Threads that wait for a turn."""
+
+@final
+class Turn:
+    """Permission to handle the events of one WebSocket."""
+
+    @property
+    def id(self) -> int:
+        """The WebSocket whose turn it is."""
+
+    @property
+    def is_last(self) -> bool:
+        """Nobody waits for the next turn."""
+
+    def take(self) -> _Event | None:
+        """The next event; None ends the turn."""
+
+    def let_others_in(self) -> None:
+        """From now until the next ``take``, a block gives the connection to somebody else."""
+
+    def step_aside(self) -> None:
+        """The handler is about to wait: others go on."""
+
+@final
+class WebSocket:
+    """A WebSocket on the engine."""
+
+    def __new__(
+        cls,
+        fd: int,
+        early: bytes,
+        dispatcher: Dispatcher | None,
+        *,
+        max_message: int,
+        max_queued: int,
+        stall_limit: float,
+        close_limit: float,
+        heartbeat: tuple[float, float] | None = None,
+        upgrade: bool = False,
+    ) -> WebSocket:
+        """Takes over the descriptor ``fd``, whose upgrade was answered; ``early``: what was read beyond the request.
+
+        Sizes in bytes, times in seconds. Without a dispatcher its events wait for ``receive``. ``heartbeat``:
+        Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling.
+        """
+
+    @property
+    def id(self) -> int:
+        """Unique in this process and its children."""
+
+    @property
+    def queued(self) -> int:
+        """What waits to be sent, in bytes."""
+
+    @property
+    def sent(self) -> int:
+        """Payload and framing sent so far, in bytes."""
+
+    def send(self, data: Any, /) -> Literal["sent", "queued", "gone", "overflowed"]:
+        """Offers str as text, bytes-like as binary. Never waits."""
+
+    def receive(self, limit: float, /) -> _Event | None:
+        """Waits for the next event, at most ``limit`` seconds. For a WebSocket without a dispatcher."""
+
+    def close(self, code: int = 1000, reason: str = "", /) -> None:
+        """Closes after what waits was sent. Never waits."""
+
+    def abort(self) -> None:
+        """Ends it now: what waits is thrown away."""

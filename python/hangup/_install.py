@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 from . import _mode, _status, logfilter
 
 
 def install() -> dict[str, Any]:
-    """Attaches the log filter, as ``HANGUP`` says; what hangup does in a server, its own module does.
+    """Attaches the log filter, and gives the WebSockets of python-socketio and flask-sock, as far as they are imported,
+    to the native transport, as ``HANGUP`` says. In a gunicorn worker :mod:`hangup.gunicorn` does this, for
+    whatever is installed.
 
     Returns:
         :func:`hangup.status`.
@@ -18,12 +26,95 @@ def install() -> dict[str, Any]:
         uninstall()
     else:
         logfilter.install("demote" if mode == _mode.ON else "count")
+    if mode == _mode.ON:
+        take_over_websockets(("socketio", "flask_sock"), imported=True)
     return _status.status()
 
 
 def uninstall() -> None:
-    """Takes back what :func:`install` did."""
+    """Takes back what :func:`install` did; servers that were made in between keep their transport."""
     logfilter.uninstall()
+    while _replaced:
+        owner, name, stock = _replaced.pop()
+        setattr(owner, name, stock)
+
+
+def take_over_socketio(server: Any) -> None:
+    """Gives the WebSockets of a ``socketio.Server`` to the native transport, if it is one that hangup knows.
+
+    Args:
+        server: a ``socketio.Server`` without clients. Nothing is done the second time.
+    """
+    from importlib.metadata import version
+
+    from ._websocket import engineio, tasks
+
+    facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
+    mode = _mode.mode()
+    if mode != _mode.ON:
+        _status.record("socketio", state="off", reason=f"HANGUP={mode}", **facts)
+        return
+    reason = engineio.judge(server)
+    if reason:
+        _status.record("socketio", state="stock", reason=reason, **facts)
+        return
+    eio = server.eio
+    if isinstance(eio.sockets, engineio.Sessions):
+        return
+    eio._async = engineio.parts(eio._async, eio.async_mode)
+    eio.sockets = engineio.Sessions(eio.sockets)
+    eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
+    eio.send_packet = engineio.sender(eio.send_packet)
+    eio.handle_request = engineio.gate(eio)
+    _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
+
+
+def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:
+    """Has the WebSockets of these frameworks served natively: those of servers there are, and of those to come.
+
+    Args:
+        frameworks: of ``socketio`` and ``flask_sock``.
+        imported: only if they are imported already; else they are, if they are installed.
+    """
+    hooks = {"socketio": _take_over_every_socketio, "flask_sock": _take_over_flask_sock}
+    for name in frameworks:
+        if name in sys.modules or (not imported and importlib.util.find_spec(name) is not None):
+            hooks[name](importlib.import_module(name))
+
+
+def _take_over_every_socketio(socketio: Any) -> None:
+    stock = socketio.Server.__init__
+
+    @functools.wraps(stock)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        stock(self, *args, **kwargs)
+        take_over_socketio(self)
+
+    if not _replace(socketio.Server, "__init__", __init__):
+        return
+    for server in gc.get_objects():
+        if issubclass(type(server), socketio.Server):  # isinstance() would ask proxies
+            take_over_socketio(server)
+
+
+def _take_over_flask_sock(flask_sock: Any) -> None:
+    from ._websocket.flask_sock import server
+
+    if _replace(flask_sock, "Server", server(flask_sock.Server)):
+        _status.record("flask_sock", state="on", reason="")
+
+
+#: What was replaced, for :func:`uninstall`: the object, the name of its attribute, and the stock value.
+_replaced: list[tuple[Any, str, Any]] = []
+
+
+def _replace(owner: Any, name: str, ours: Any) -> bool:
+    """False if it was replaced already."""
+    if any(known is owner and its == name for known, its, _ in _replaced):
+        return False
+    _replaced.append((owner, name, getattr(owner, name)))
+    setattr(owner, name, ours)
+    return True
 
 
 def guard_gunicorn(server: Any) -> None:

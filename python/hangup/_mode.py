@@ -8,6 +8,9 @@ ON, OBSERVE, OFF = "on", "observe", "off"
 _SPELLINGS = {"": ON, "1": ON, "true": ON, "yes": ON, "0": OFF, "false": OFF, "no": OFF}
 
 
+_complained_of: set[str] = set()
+
+
 def mode() -> str:
     """``on`` (the default), ``observe`` (count, change nothing) or ``off`` (touch nothing).
 
@@ -18,7 +21,9 @@ def mode() -> str:
     value = _SPELLINGS.get(value, value)
     if value in (ON, OBSERVE, OFF):
         return value
-    import logging  # not before there is something to say
+    if value not in _complained_of:
+        import logging  # not before there is something to say
 
-    logging.getLogger("hangup").warning("HANGUP=%r is none of on, observe, off: hangup stays off", value)
+        _complained_of.add(value)
+        logging.getLogger("hangup").warning("HANGUP=%r is none of on, observe, off: hangup stays off", value)
     return OFF

@@ -141,13 +141,20 @@ class SafeSocket(Delegated):
         """False if the timeout is zero."""
         return self.gettimeout() != 0
 
-    def dup(self) -> Self:
+    def dup(self) -> SafeSocket:
         """A guarded duplicate of the descriptor, not inheritable, with the same timeout."""
         with self._pin() as fd:
             duplicate = os.dup(fd)
-        twin = type(self)(duplicate)
+        try:
+            twin = self._twin_class()(duplicate)
+        except BaseException:
+            os.close(duplicate)
+            raise
         twin.settimeout(self.gettimeout())
         return twin
+
+    def _twin_class(self) -> type[SafeSocket]:
+        return type(self)
 
     def makefile(self, mode: str = "r", buffering: Optional[int] = None, **text: Any) -> Any:
         """As :meth:`socket.socket.makefile`."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Optional
 
+from ._gunicorn.websockets import reloaded
 from ._install import guard_gunicorn
 from ._install import install as _install_filter
 
@@ -32,6 +33,7 @@ def on_starting(server: Any) -> None:
 def on_reload(server: Any) -> None:
     """gunicorn's hook, in the master, after a HUP has set the worker class anew."""
     guard_gunicorn(server)
+    reloaded()
 
 
 def install(configuration: dict[str, Any]) -> None:

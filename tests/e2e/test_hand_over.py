@@ -34,6 +34,20 @@ def app(environ, start_response):
     path, sock = environ["PATH_INFO"], environ["gunicorn.socket"]
     if path == "/detach":
         threading.Thread(target=serve, args=(sock.detach(),)).start()
+    if path == "/by-number":  # as ssl.SSLContext.wrap_socket does
+        number = sock.fileno()
+        sock.detach()
+        threading.Thread(target=serve, args=(number,)).start()
+    if path == "/dup":
+        twin = sock.dup()
+        twin.sendall(b"HTTP/1.1 103 Early Hints\\r\\n\\r\\n")
+        twin.close()
+    if path == "/fork":
+        pid = os.fork()
+        if pid == 0:
+            sock.close()
+            os._exit(0)
+        os.waitpid(pid, 0)
     if path == "/late-101":
         sock.sendall(b"HTTP/1.1 103 Early Hints\\r\\n\\r\\n")
         sock.sendall(b"HTTP/1.1 1")
@@ -100,6 +114,48 @@ def test_a_detached_connection_is_the_applications_alone(tmp_path: Path, version
             client.settimeout(8)
             client.sendall(b"payload")
             assert everything(client) == b"ECHO payload"
+        assert "Traceback" not in server.log
+
+
+@EVERY_VERSION
+def test_whoever_detaches_may_go_on_with_the_number_it_had(tmp_path: Path, version: str) -> None:
+    """The next clients do not get it meanwhile, and hear nothing that is not theirs."""
+    with gunicorn(tmp_path, *HANGUP, app=APP, version=version) as server, contextlib.ExitStack() as kept:
+        server.ask()
+        detached = request(server.port, "/by-number")
+        strangers = [HTTPConnection("127.0.0.1", server.port, timeout=8) for _ in range(6)]
+        for stranger in strangers:
+            kept.callback(stranger.close)
+            stranger.request("GET", "/")
+            assert json.loads(stranger.getresponse().read())["pid"]
+        detached.sendall(b"payload")
+        assert everything(detached) == b"ECHO payload"
+        for stranger in strangers:  # the number was closed by its new owner: theirs are still theirs
+            stranger.request("GET", "/")
+            assert json.loads(stranger.getresponse().read())["pid"]
+        assert server.log.count("Booting worker") == 1
+        assert "Traceback" not in server.log
+
+
+@EVERY_VERSION
+def test_a_duplicate_is_one_more_descriptor_of_the_connection(tmp_path: Path, version: str) -> None:
+    """It writes, and its close leaves the connection to the server."""
+    with gunicorn(tmp_path, *HANGUP, app=APP, version=version) as server:
+        server.ask()
+        received = everything(request(server.port, "/dup"))
+        assert received.startswith(b"HTTP/1.1 103")
+        assert b"HTTP/1.1 200 OK" in received
+        assert "Traceback" not in server.log
+
+
+@EVERY_VERSION
+def test_a_forked_child_that_closes_the_socket_leaves_the_response_alone(
+    tmp_path: Path, version: str
+) -> None:
+    """The child's copy is the child's."""
+    with gunicorn(tmp_path, *HANGUP, app=APP, version=version) as server:
+        server.ask()
+        assert everything(request(server.port, "/fork")).startswith(b"HTTP/1.1 200 OK")
         assert "Traceback" not in server.log
 
 

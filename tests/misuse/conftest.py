@@ -78,10 +78,14 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def program() -> Program:
-    """Runs a program after the prelude, at most 60 seconds: ``program(source, *interpreter_options)``."""
+    """Runs a program after the prelude, at most 60 seconds: ``program(source, *interpreter_options)``; ``before`` runs
+    ahead of the import of hangup.
+    """
 
-    def run(source: str, *options: str, limit: float = 60.0) -> subprocess.CompletedProcess[str]:
-        source = PRELUDE + textwrap.dedent(source)
+    def run(
+        source: str, *options: str, limit: float = 60.0, before: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        source = textwrap.dedent(before) + PRELUDE + textwrap.dedent(source)
         command = [sys.executable, "-W", "ignore::DeprecationWarning", *options, "-c", source]
         return subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
 
@@ -92,8 +96,8 @@ def program() -> Program:
 def passes(program: Program) -> Callable[..., str]:
     """As ``program``; fails unless it exits with 0 and is silent on stderr. What it wrote to stdout."""
 
-    def run(source: str, *options: str, limit: float = 60.0) -> str:
-        done = program(source, *options, limit=limit)
+    def run(source: str, *options: str, limit: float = 60.0, before: str = "") -> str:
+        done = program(source, *options, limit=limit, before=before)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
         return done.stdout
 

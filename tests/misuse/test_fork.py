@@ -287,3 +287,30 @@ def test_subprocesses_started_during_a_storm_inherit_no_socket(passes: Passes) -
     for thread in threads:
         thread.join(20)
     """)
+
+
+def test_forks_among_slow_hooks_do_not_stop_other_threads(passes: Passes) -> None:
+    """Python's hooks around fork(2) may hand the interpreter over: no lock of ours is held between them."""
+    passes(
+        """
+    done = threading.Event()
+    opened = 0
+    def churn():
+        global opened
+        while not done.is_set():
+            pair()[0].close()
+            opened += 1
+    thread = threading.Thread(target=churn)
+    thread.start()
+    for _ in range(20):
+        assert reap(forked(lambda: 0)) == 0
+    done.set()
+    thread.join(20)
+    assert not thread.is_alive() and opened
+    """,
+        before="""
+    import os, time
+    pause = lambda: time.sleep(0.005)  # gives the interpreter away; every fork passes here
+    os.register_at_fork(before=pause, after_in_parent=pause)
+    """,
+    )

@@ -68,6 +68,8 @@ pub struct Acceptor {
     timer: OwnedFd,
     reserve: u64,
     paused: AtomicBool,
+    /// Held while `paused` and the timer change together.
+    transition: Mutex<()>,
     episode: Mutex<Option<Episode>>,
 }
 
@@ -90,6 +92,7 @@ impl Acceptor {
             timer,
             reserve,
             paused: AtomicBool::new(false),
+            transition: Mutex::new(()),
             episode: Mutex::new(None),
         });
         registry().push(Arc::downgrade(&acceptor));
@@ -114,7 +117,6 @@ impl Acceptor {
     /// Takes the next client, without waiting.
     pub fn accept(&self) -> Result<Accepted> {
         if self.is_paused() && !self.may_resume() {
-            self.rest(RETRY);
             return Ok(Accepted::default());
         }
         loop {
@@ -156,6 +158,11 @@ impl Acceptor {
 
     /// Stops polling the listener. True if an episode began.
     fn pause(&self) -> bool {
+        let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pause_now()
+    }
+
+    fn pause_now(&self) -> bool {
         self.rest(RETRY);
         if self.paused.swap(true, Ordering::AcqRel) {
             return false;
@@ -190,17 +197,29 @@ impl Acceptor {
     }
 
     fn may_resume(&self) -> bool {
+        let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
         let room = self.has_room();
-        if room && self.paused.swap(false, Ordering::AcqRel) {
+        if !room {
+            self.rest(RETRY);
+        } else if self.paused.swap(false, Ordering::AcqRel) {
             PAUSED.fetch_sub(1, Ordering::AcqRel);
             self.rest(Duration::ZERO);
             let data = epoll::EventData::new_u64(1);
             // Fails for want of kernel memory alone; then the timer makes the event loop come back.
             if epoll::add(&self.epoll, &self.listener, data, epoll::EventFlags::IN).is_err() {
-                self.pause();
+                self.pause_now();
             }
         }
         room
+    }
+
+    /// A descriptor was returned: looks again now, if it is paused.
+    fn look_again(&self) {
+        // Whoever is in between has either seen the descriptor, or arms the timer itself.
+        let Ok(_transition) = self.transition.try_lock() else { return };
+        if self.is_paused() {
+            self.rest(Duration::from_nanos(1));
+        }
     }
 
     /// Arms the timer; zero disarms it.
@@ -227,9 +246,7 @@ pub(crate) fn descriptor_returned() {
     }
     let mut acceptors = registry();
     acceptors.retain(|acceptor| acceptor.strong_count() > 0);
-    for acceptor in acceptors.iter().filter_map(Weak::upgrade).filter(|acceptor| acceptor.is_paused()) {
-        acceptor.rest(Duration::from_nanos(1));
-    }
+    acceptors.iter().filter_map(Weak::upgrade).for_each(|acceptor| acceptor.look_again());
 }
 
 fn registry() -> MutexGuard<'static, Vec<Weak<Acceptor>>> {

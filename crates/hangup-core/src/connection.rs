@@ -19,7 +19,7 @@
 //!   and never reaches the kernel.
 //! * The two share one timeout, as they would share one socket object.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::cause::{Cause, Op};
 use crate::error::{Error, Result};
 use crate::fd::{sys, GuardedFd, Hold, Interest, Kind, Lane, Lease, Patience, User};
 use crate::ledger::{self, Counter};
+use crate::opening::Opening;
 use crate::writer::Writer;
 
 /// What both faces share.
@@ -42,8 +43,7 @@ pub struct Connection {
     green: bool,
     closed_by: OnceLock<String>,
     violated: AtomicBool,
-    /// The first bytes that the application sent by itself, until they tell.
-    opening: Mutex<Vec<u8>>,
+    opening: Mutex<Opening>,
     upgraded: AtomicBool,
     /// The server's shutdown reached the peer, and the connection was not given up since: linger.
     lingers: AtomicBool,
@@ -95,7 +95,7 @@ impl Face {
             green,
             closed_by: OnceLock::new(),
             violated: AtomicBool::new(false),
-            opening: Mutex::new(Vec::new()),
+            opening: Mutex::default(),
             upgraded: AtomicBool::new(false),
             lingers: AtomicBool::new(false),
         });
@@ -157,6 +157,7 @@ impl Face {
     /// The number for pollers and for foreign code, or -1.
     pub fn fileno(&self) -> RawFd {
         match self.role {
+            Role::Server if self.shared.fd.is_detached() => -1,
             Role::Server => self.lease().as_ref().map_or(-1, Lease::number),
             Role::Owner | Role::Application => self.pin().and_then(|user| user.expose()).unwrap_or(-1),
         }
@@ -252,32 +253,19 @@ impl Face {
         };
         self.shared.fd.close_to_leases();
         #[cfg(feature = "engine")]
-        if self.shared.lingers.load(Ordering::Relaxed) {
+        if self.shared.lingers.load(Ordering::Relaxed) && !self.shared.fd.is_inherited() {
             return crate::linger::close(lease);
         }
         drop(lease);
     }
 
-    /// Gives the connection up; the caller owns the number returned. [`Cause::Busy`] if somebody is using it.
-    ///
-    /// The application gets a duplicate: the server's poller may know the number, which therefore stays
-    /// reserved until the server lets go.
+    /// Gives the connection up; the caller owns the number returned, which is the one that `fileno` told.
+    /// [`Cause::Busy`] if somebody is using it.
     pub fn detach(&self) -> Result<RawFd> {
-        let duplicate = match self.role {
-            Role::Application => Some(self.pin()?.duplicate()?),
-            Role::Owner | Role::Server => {
-                drop(self.pin()?);
-                None
-            }
-        };
-        let detached = match duplicate {
-            None => self.shared.fd.detach(),
-            Some(duplicate) => self.shared.fd.give_up().map(|()| {
-                self.shared.lingers.store(false, Ordering::Relaxed); // what arrives is the new owner's
-                duplicate.into_raw_fd()
-            }),
-        };
-        detached.map_err(|error| self.explain(error))
+        drop(self.pin()?);
+        let number = self.shared.fd.detach().map_err(|error| self.explain(error))?;
+        self.shared.lingers.store(false, Ordering::Relaxed); // what arrives is the new owner's
+        Ok(number)
     }
 
     /// What the server did to a connection that the application had closed, on first asking.
@@ -309,20 +297,13 @@ impl Face {
         self.explain(error)
     }
 
-    /// Watches what the application sends by itself: a status line with `101` makes the stream its own. It may
-    /// come in pieces, and after interim responses.
+    /// Watches what the application sends by itself: with a `101` the stream becomes its own.
     pub(crate) fn note_sent(&self, sent: &[u8]) {
-        /// RFC 9112 section 4; the minor version is any.
-        const UPGRADE: &[u8; 12] = b"HTTP/1._ 101";
         if self.role != Role::Application || self.is_upgraded() {
             return;
         }
         let mut opening = self.shared.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = UPGRADE.len() - opening.len();
-        opening.extend(&sent[..wanted.min(sent.len())]);
-        if !opening.iter().zip(UPGRADE).all(|(byte, wanted)| byte == wanted || *wanted == b'_') {
-            opening.clear();
-        } else if opening.len() == UPGRADE.len() {
+        if opening.is_upgrade(sent) {
             self.shared.upgraded.store(true, Ordering::Release);
             self.shared.fd.set_kind(Kind::Upgraded);
         }

@@ -8,8 +8,9 @@
 //! * Totals start from zero; the engine starts again when it is first needed.
 //!
 //! # How
-//! [`before`] takes the locks on the forking thread, [`after_in_parent`] and [`after_in_child`]
-//! release them there (Python: `os.register_at_fork`).
+//! pthread_atfork(3): [`watch`] has `before` take the locks on the forking thread, and `after_in_parent` and
+//! `after_in_child` release them there. Python's own hooks (`os.register_at_fork`) would not do: between them other
+//! hooks run, which are Python, and may hand the interpreter to a thread that wants one of these locks.
 //!
 //! # Not promised
 //! * A child forked in the very nanoseconds in which another thread parks for a lane, or ends a lease, of a
@@ -19,8 +20,9 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, Once};
 
+use crate::fd::sys;
 use crate::{acceptor, ledger};
 
 /// The locks held across fork(2), released in the order of their declaration.
@@ -28,7 +30,7 @@ struct Held {
     #[cfg(feature = "engine")]
     _engine: crate::engine::ForkLock,
     _acceptors: acceptor::ForkLock,
-    _ledger: MutexGuard<'static, std::collections::HashMap<i32, std::sync::Weak<crate::fd::GuardedFd>>>,
+    _ledger: MutexGuard<'static, ledger::Entries>,
 }
 
 thread_local!(static HELD: RefCell<Option<Held>> = const { RefCell::new(None) });
@@ -40,8 +42,17 @@ pub(crate) fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Has every fork(2) of this process watched, from now on.
+pub fn watch() {
+    static ONCE: Once = Once::new();
+    // ENOMEM alone; a process that cannot allocate a few bytes at its start does not get to fork.
+    ONCE.call_once(|| {
+        let _ = sys::at_fork(before, after_in_parent, after_in_child);
+    });
+}
+
 /// Before fork(2), on the thread that forks.
-pub fn before() {
+extern "C" fn before() {
     let held = Held {
         #[cfg(feature = "engine")]
         _engine: crate::engine::lock_for_fork(),
@@ -52,12 +63,12 @@ pub fn before() {
 }
 
 /// After fork(2), in the parent.
-pub fn after_in_parent() {
+extern "C" fn after_in_parent() {
     HELD.with(|slot| drop(slot.take()));
 }
 
 /// After fork(2), in the child.
-pub fn after_in_child() {
+extern "C" fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
     GENERATION.fetch_add(1, Ordering::Relaxed);
     ledger::reset_totals();

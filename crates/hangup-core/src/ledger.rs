@@ -67,6 +67,12 @@ counters! {
     Lingered = "lingered",
     /// Of these, ended by the deadline.
     LingerExpired = "linger_expired",
+    /// WebSockets taken over.
+    WebSockets = "websockets",
+    /// WebSockets dropped because too much waited to be sent to them.
+    QueueOverflows = "queue_overflows",
+    /// WebSockets dropped because their client took nothing of what waited.
+    WriteStalls = "write_stalls",
 }
 
 static TOTALS: [AtomicU64; Counter::ALL.len()] = [const { AtomicU64::new(0) }; Counter::ALL.len()];
@@ -92,7 +98,13 @@ pub fn global() -> &'static Ledger {
     &GLOBAL
 }
 
-type Entries = HashMap<RawFd, Weak<GuardedFd>>;
+/// By number.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    listed: HashMap<RawFd, Weak<GuardedFd>>,
+    /// Detached, while a server's poller may still know them.
+    given_away: HashMap<RawFd, Weak<GuardedFd>>,
+}
 
 /// The descriptors owned by hangup in this process.
 #[derive(Debug, Default)]
@@ -103,7 +115,7 @@ pub struct Ledger {
 impl Ledger {
     /// Lists a descriptor.
     pub(crate) fn enter(&self, fd: &Arc<GuardedFd>) {
-        self.locked().insert(fd.number_for_display(), Arc::downgrade(fd));
+        self.locked().listed.insert(fd.number_for_display(), Arc::downgrade(fd));
         count(Counter::Adopted);
     }
 
@@ -111,32 +123,42 @@ impl Ledger {
     pub(crate) fn leave(&self, fd: &GuardedFd, why: Counter) {
         let number = fd.number_for_display();
         let mut entries = self.locked();
-        if entries.get(&number).is_some_and(|listed| std::ptr::eq(listed.as_ptr(), fd)) {
-            entries.remove(&number);
-        }
+        remove(&mut entries.listed, number, fd);
         drop(entries);
         count(why);
     }
 
+    /// Lists a descriptor that was detached, until its leases end.
+    pub(crate) fn give_away(&self, fd: &Arc<GuardedFd>) {
+        self.locked().given_away.insert(fd.number_for_display(), Arc::downgrade(fd));
+    }
+
+    /// The leases of a detached descriptor have ended.
+    pub(crate) fn forget_given_away(&self, fd: &GuardedFd) {
+        remove(&mut self.locked().given_away, fd.number_for_display(), fd);
+    }
+
     /// How many descriptors are listed.
     pub fn open(&self) -> usize {
-        self.locked().len()
+        self.locked().listed.len()
     }
 
     /// Whether `number` is a descriptor of ours at this moment.
     pub fn owns(&self, number: RawFd) -> bool {
-        self.locked().contains_key(&number)
+        self.locked().listed.contains_key(&number)
     }
 
-    /// The descriptor of ours that is listed under `number`.
+    /// The descriptor that is, or was, ours under `number`, and which somebody still knows by it.
     pub(crate) fn find(&self, number: RawFd) -> Option<Arc<GuardedFd>> {
-        self.locked().get(&number).and_then(Weak::upgrade)
+        let entries = self.locked();
+        let found = entries.listed.get(&number).or_else(|| entries.given_away.get(&number));
+        found.and_then(Weak::upgrade)
     }
 
     /// The listed descriptors, in the order of their numbers.
     pub fn listed(&self) -> Vec<Arc<GuardedFd>> {
         // Upgraded outside of any drop under the lock: the last Arc would come back for the lock.
-        let mut all: Vec<_> = self.locked().values().filter_map(Weak::upgrade).collect();
+        let mut all: Vec<_> = self.locked().listed.values().filter_map(Weak::upgrade).collect();
         all.sort_by_key(|fd| fd.number_for_display());
         all
     }
@@ -144,6 +166,12 @@ impl Ledger {
     /// The lock, for fork(2).
     pub(crate) fn locked(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(entries: &mut HashMap<RawFd, Weak<GuardedFd>>, number: RawFd, fd: &GuardedFd) {
+    if entries.get(&number).is_some_and(|listed| std::ptr::eq(listed.as_ptr(), fd)) {
+        entries.remove(&number);
     }
 }
 

@@ -26,7 +26,8 @@
 //! # Map
 //! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
 //! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`ledger`]
-//! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread).
+//! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
+//! `ws` (feature `transport`: WebSockets on that thread).
 
 // Under loom only the parts with interleavings are compiled, and much of what they call has no caller.
 #![cfg_attr(loom, allow(dead_code, unused_imports, unreachable_pub))]
@@ -53,6 +54,10 @@ pub mod ledger;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod linger;
 #[cfg(not(loom))]
+mod opening;
+#[cfg(not(loom))]
 pub mod writer;
+#[cfg(all(feature = "transport", not(loom)))]
+pub mod ws;
 
 pub use rustix::net::{Shutdown, SocketAddrAny};

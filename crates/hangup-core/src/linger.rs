@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use tokio::io::Interest;
+
 use crate::cause::Cause;
 use crate::engine;
 use crate::fd::{sys, Kind, Lease};
@@ -21,6 +23,15 @@ use crate::ledger::{self, Counter};
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How much a peer may still send.
 pub const MAX_DRAIN: usize = 64 * 1024;
+
+/// Shuts the write side of `lease`, and goes on as [`close`].
+#[cfg(feature = "transport")]
+pub(crate) fn close_after(lease: Lease) {
+    // ENOTCONN: the peer reset it, and there is nothing to linger for.
+    if sys::shutdown(lease.number(), crate::Shutdown::Write).is_ok() {
+        close(lease);
+    }
+}
 
 /// Closes the descriptor of `lease`, whose write side is shut, as soon as its peer has closed.
 pub fn close(lease: Lease) {
@@ -59,7 +70,7 @@ fn has_ended(lease: &Lease, drained: &mut usize) -> bool {
 
 async fn drain(lease: Lease, mut drained: usize) {
     // Fails when the process has no memory for the registration: the lease ends, and it is closed.
-    let Some(readiness) = sys::watch(lease) else { return };
+    let Some(readiness) = sys::watch(lease, Interest::READABLE) else { return };
     while let Ok(mut ready) = readiness.readable().await {
         if has_ended(readiness.get_ref(), &mut drained) {
             return;

@@ -173,3 +173,28 @@ fn nobody_waiting_is_no_error_and_the_listener_is_duplicated() {
     drop(service);
     assert_eq!(open_numbers(), before);
 }
+
+#[test]
+fn closing_threads_leave_nothing_armed_behind_a_resumed_acceptor() {
+    if !in_child("closing_threads_leave_nothing_armed_behind_a_resumed_acceptor") {
+        return;
+    }
+    let mut service = Service::start(120);
+    service.accept_all();
+    assert!(service.acceptor.is_paused());
+    let leaving = std::mem::take(&mut service.served);
+    let mut shares = [const { Vec::new() }; 3];
+    for (index, face) in leaving.into_iter().enumerate() {
+        shares[index % 3].push(face);
+    }
+    let closers: Vec<_> = shares
+        .into_iter()
+        .map(|share| std::thread::spawn(move || share.iter().for_each(|face| face.close(None))))
+        .collect();
+    while closers.iter().any(|closer| !closer.is_finished()) {
+        service.accept_all();
+    }
+    wait_until("everybody is served", || service.accept_all() == (0, 0) && !service.acceptor.is_paused());
+    // At most the timer's last expiry may have been on its way; then it is quiet.
+    wait_until("it sleeps", || !service.is_readable(RETRY * 2));
+}

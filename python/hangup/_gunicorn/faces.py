@@ -40,6 +40,9 @@ class ApplicationSocket(SafeSocket):
     def _real_close(self) -> None:
         self._close(caller(1))
 
+    def _twin_class(self) -> type[SafeSocket]:
+        return SafeSocket  # a duplicate has one user, whoever of the two made it
+
 
 class ServerSocket(SafeSocket):
     """What the server holds. Keeps the descriptor's number reserved until the server itself closes."""
@@ -56,6 +59,9 @@ class ServerSocket(SafeSocket):
 
     def _real_close(self) -> None:
         self._close()
+
+    def _twin_class(self) -> type[SafeSocket]:
+        return SafeSocket
 
     def end(self) -> None:
         """Closes for good, also under files from ``makefile()``, and lets the client read what was sent."""
@@ -89,19 +95,26 @@ def takes_over(client: Any) -> Any:
     return server_class()(client.detach())
 
 
-def with_faces(application: Application, finish: Callable[[Callable[..., Any]], Any]) -> Application:
+def with_faces(
+    application: Application,
+    finish: Callable[[Callable[..., Any]], Any],
+    logs_end: Callable[[dict[str, Any]], Any],
+) -> Application:
     """Wraps a WSGI application so that it is given its own face.
 
     Args:
         application: gunicorn's ``worker.wsgi``.
         finish: ends a request whose connection the application upgraded by itself; is given ``start_response``.
+        logs_end: makes what is called at the end of a native WebSocket, of its environ.
     """
 
     @functools.wraps(application)
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         face = _give_face(environ)
+        if "HTTP_UPGRADE" in environ:
+            environ["hangup.on_websocket_end"] = logs_end(environ)
         result = application(environ, start_response)
-        if face is not None and face._is_upgraded:
+        if face is not None and (face._is_upgraded or "hangup.taken" in environ):
             if hasattr(result, "close"):
                 result.close()
             return finish(start_response)

@@ -5,40 +5,23 @@ Nothing starts before fork: a worker object is made in the master, and :meth:`in
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
-from .. import _hangup, _reports
+from .. import _hangup, _install, _reports
+from .._websocket import longpoll
+from .base import Worker
 from .faces import server_class, takes_over, with_faces
 from .listener import GuardedListener
-
-if TYPE_CHECKING:
-
-    class _Worker:
-        """What the mixins find in the class behind them."""
-
-        cfg: Any
-        log: Any
-        sockets: list[Any]
-        wsgi: Any
-        server_class: Any
-        method_queue: Any
-
-        def init_process(self) -> None: ...
-        def load_wsgi(self) -> None: ...
-        def run(self) -> None: ...
-        def close(self) -> None: ...
-        def handle(self, *args: Any) -> None: ...
-
-else:
-    _Worker = object
+from .websockets import WebSocketWorker, logs_end
 
 #: Seconds for which a worker that leaves waits for its lingering connections.
 LINGER = 2.0
 
 
-class GuardedWorker(_Worker):
+class GuardedWorker(WebSocketWorker):
     """Common to all: the application's faces, and the end."""
 
     def init_process(self) -> None:
@@ -46,9 +29,10 @@ class GuardedWorker(_Worker):
         super().init_process()
 
     def load_wsgi(self) -> None:
+        _install.take_over_websockets(("socketio", "flask_sock"), imported=False)
         super().load_wsgi()
         if not self.cfg.is_ssl:
-            self.wsgi = with_faces(self.wsgi, self.finish_upgraded)
+            self.wsgi = with_faces(self.wsgi, self.finish_upgraded, functools.partial(logs_end, self))
 
     def finish_upgraded(self, start_response: Callable[..., Any]) -> Any:
         """Ends a request after which the connection is no longer HTTP: the one quiet way out of gunicorn."""
@@ -80,6 +64,7 @@ class ListeningWorker(GuardedWorker):
                 GuardedListener(listener, server_class(), self.cfg.threads, self.log)
                 for listener in self.sockets
             ]
+        longpoll.waiting.threads = self.cfg.threads  # known before the application may be asked
         super().init_process()
 
 
@@ -113,6 +98,11 @@ class GuardedAsyncWorker(GuardedWorker):
 class GuardedEventletWorker(GuardedAsyncWorker):
     """eventlet."""
 
+    def pause(self, seconds: float) -> None:
+        from eventlet import sleep
+
+        sleep(seconds)
+
     def drain(self, limit: float) -> None:
         from eventlet import tpool
 
@@ -129,6 +119,11 @@ class GuardedGeventWorker(GuardedAsyncWorker):
             )
         super().init_process()
 
+    def pause(self, seconds: float) -> None:
+        from gevent import sleep
+
+        sleep(seconds)
+
     def finish_upgraded(self, start_response: Callable[..., Any]) -> Any:
         if self.server_class is None:
             return super().finish_upgraded(start_response)
@@ -141,7 +136,7 @@ class GuardedGeventWorker(GuardedAsyncWorker):
         get_hub().threadpool.apply(super().drain, (limit,))
 
 
-class TakesOver(_Worker):
+class TakesOver(Worker):
     """Goes in front of a ``gevent.pywsgi.WSGIServer``."""
 
     def handle(self, client: Any, address: Any) -> None:

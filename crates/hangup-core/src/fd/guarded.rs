@@ -9,8 +9,10 @@
 //! * Once its number was handed to foreign code ([`GuardedFd::expose`]), a descriptor is checked
 //!   against its inode before each write and before close(2), so that a number which foreign code
 //!   closed, and which the kernel gave to somebody else, is neither written to nor closed.
-//! * A number that foreign code closed, and that the kernel gave to another connection of ours, is reserved
-//!   again until its leases end ([`GuardedFd::reclaim`]): a server's poller may still know it.
+//! * A number that was detached, or that foreign code closed, and that the kernel then gave to another connection
+//!   of ours, is reserved again until its leases end ([`GuardedFd::reclaim`]): a server's poller may still know it.
+//!
+//! * A forked child's close closes the child's copy, and leaves the connection to the parent.
 //!
 //! # Not promised
 //! * A foreign close(2) between that check and the system call after it.
@@ -66,6 +68,20 @@ const MODE_UNKNOWN: u8 = 2;
 /// How long a thread parks for a lane, or goes on sending, before its caller may look for signals.
 pub(crate) const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
+/// What the number of a [`GuardedFd`] stands for. Atomic: a forked child must not find it locked.
+mod number {
+    /// The socket, unless foreign code closed it.
+    pub(super) const OURS: u8 = 0;
+    /// Detached: whatever its new owner has made of it.
+    pub(super) const GIVEN_AWAY: u8 = 1;
+    /// About to hold a placeholder.
+    pub(super) const RECLAIMING: u8 = 2;
+    /// A placeholder that keeps it from being given to others.
+    pub(super) const RESERVED: u8 = 3;
+    /// Nothing any more: everybody has let go.
+    pub(super) const GONE: u8 = 4;
+}
+
 /// An owned socket descriptor. See the module documentation.
 #[derive(Debug)]
 pub struct GuardedFd {
@@ -81,8 +97,10 @@ pub struct GuardedFd {
     pub(super) leases: AtomicU64,
     /// Set when the number is no longer ours to close: detached or found stolen.
     pub(super) disowned: AtomicBool,
-    /// Disowned, but the number holds a placeholder that is ours to close.
-    reclaimed: AtomicBool,
+    /// See [`number`].
+    names: AtomicU8,
+    /// How many forks its adoption was away from the process that loaded this crate.
+    forks: u64,
     /// Device and inode, known once the number was exposed.
     pub(super) identity: OnceLock<(u64, u64)>,
     /// The thread that runs signal handlers while it holds the write lane, 0 if none.
@@ -102,7 +120,8 @@ impl GuardedFd {
             write_shut: AtomicBool::new(false),
             leases: AtomicU64::new(0),
             disowned: AtomicBool::new(false),
-            reclaimed: AtomicBool::new(false),
+            names: AtomicU8::new(number::OURS),
+            forks: fork::generation(),
             identity: OnceLock::new(),
             reentrant_writer: AtomicU64::new(0),
         });
@@ -197,12 +216,15 @@ impl GuardedFd {
 
     fn close_sparing(&self, leases: u64) -> bool {
         let CloseClaim::First { others, awaited } = self.mutex.claim_close() else { return false };
-        if others > leases && self.is_still_ours() {
+        if others > leases && !self.is_inherited() && self.is_still_ours() {
             // ENOTCONN: the peer reset it, or it was never connected; nobody can be waiting then.
             let _ = sys::shutdown(self.number, Shutdown::Both);
         }
         if awaited {
             self.parking.wake();
+        }
+        if self.is_inherited() && others == self.leases.load(Ordering::Relaxed) {
+            self.destroy(); // no poller of this process knows the number: its leases reserve nothing
         }
         self.depart(self.mutex.leave());
         true
@@ -210,41 +232,65 @@ impl GuardedFd {
 
     /// Gives the number back to the caller, who owns it from now on. [`Cause::Busy`] if somebody is
     /// inside, [`Cause::ClosedHere`] if it was closed.
-    pub fn detach(&self) -> Result<RawFd> {
+    pub fn detach(self: &Arc<Self>) -> Result<RawFd> {
         let leases = self.leases.load(Ordering::Relaxed);
         self.mutex.claim_close_if_idle(leases).map_err(|refusal| refused(refusal, Op::Inspect))?;
         self.disowned.store(true, Ordering::Release);
+        self.names.store(number::GIVEN_AWAY, Ordering::Release);
         ledger::global().leave(self, Counter::Detached);
+        if leases > 0 {
+            ledger::global().give_away(self);
+        }
         self.depart(self.mutex.leave());
         Ok(self.number)
     }
 
-    /// Closes without ending the connection, whose duplicate somebody else owns now: the number is
-    /// returned when the last lease ends. [`Cause::Busy`] if somebody is inside.
-    pub fn give_up(&self) -> Result<()> {
-        let leases = self.leases.load(Ordering::Relaxed);
-        self.mutex.claim_close_if_idle(leases).map_err(|refusal| refused(refusal, Op::Inspect))?;
-        self.depart(self.mutex.leave());
-        Ok(())
+    /// Whether it was detached.
+    pub fn is_detached(&self) -> bool {
+        self.names.load(Ordering::Acquire) == number::GIVEN_AWAY
     }
 
-    /// The kernel gave our number, which foreign code must have closed, to `newcomer`, which is ours as well.
-    /// The newcomer gets another number. It keeps ours if no other is free.
+    /// Whether it was adopted by a parent of this process, whose connection it is.
+    pub fn is_inherited(&self) -> bool {
+        self.forks != fork::generation()
+    }
+
+    /// Detached, or found stolen.
+    fn is_disowned(&self) -> bool {
+        self.disowned.load(Ordering::Acquire)
+    }
+
+    /// The kernel gave our number to `newcomer`, which is ours as well: foreign code, or the one whom we gave the
+    /// number to, must have closed it. The newcomer gets another one, and ours is reserved again until
+    /// the leases end. It keeps ours if no other is free, or if the leases have ended meanwhile.
     pub(crate) fn reclaim(&self, newcomer: OwnedFd) -> OwnedFd {
-        let Ok(user) = self.enter(Op::Inspect) else { return newcomer };
-        let Ok(moved) = sys::duplicate(newcomer.as_raw_fd()) else { return newcomer };
-        if sys::occupy(newcomer.as_raw_fd()).is_ok() {
-            self.reclaimed.store(true, Ordering::Release);
-            let _ours_again = newcomer.into_raw_fd();
+        let before = self.names.load(Ordering::Acquire);
+        if !matches!(before, number::OURS | number::GIVEN_AWAY) || !self.renames(before, number::RECLAIMING) {
+            return newcomer;
         }
-        self.disown();
-        drop(user);
+        let Ok(moved) = sys::duplicate(newcomer.as_raw_fd()) else {
+            self.renames(number::RECLAIMING, before);
+            return newcomer;
+        };
+        let occupied = sys::occupy(newcomer.as_raw_fd()).is_ok();
+        if self.renames(number::RECLAIMING, if occupied { number::RESERVED } else { before }) && occupied {
+            let _ours_again = newcomer.into_raw_fd(); // else the leases have ended: closed here
+        }
+        if !self.is_disowned() {
+            self.disown();
+        }
         moved
+    }
+
+    fn renames(&self, from: u8, to: u8) -> bool {
+        self.names.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// After fork(2), in the child: the threads that were inside do not exist here, but the one that forked
     /// does, from a signal handler perhaps. A close that a vanished thread was to carry out is carried out now.
     pub(crate) fn forget_users_of_the_parent(&self) {
+        // Listed, so open: who was about to close it did not come to that.
+        self.renames(number::GONE, number::OURS);
         let writing = self.reentrant_writer.load(Ordering::Relaxed) == thread_number();
         self.depart(self.mutex.forget_users(self.leases.load(Ordering::Relaxed), writing));
     }
@@ -258,14 +304,20 @@ impl GuardedFd {
     }
 
     fn destroy(&self) {
-        let ours = if self.disowned.load(Ordering::Acquire) {
-            self.reclaimed.load(Ordering::Acquire)
-        } else {
-            let ours = self.is_still_ours();
-            // Out of the ledger first: after close(2) another thread may adopt the same number.
-            ledger::global().leave(self, if ours { Counter::Closed } else { Counter::Stolen });
-            ours
+        let ours = match self.names.swap(number::GONE, Ordering::AcqRel) {
+            number::GONE => return, // a forked child's close, which did not wait for the leases
+            number::RESERVED => true,
+            number::OURS if !self.is_disowned() => {
+                let ours = self.is_still_ours();
+                // Out of the ledger first: after close(2) another thread may adopt the same number.
+                ledger::global().leave(self, if ours { Counter::Closed } else { Counter::Stolen });
+                ours
+            }
+            _ => false,
         };
+        if self.is_disowned() {
+            ledger::global().forget_given_away(self);
+        }
         if ours {
             sys::close(self.number);
             crate::acceptor::descriptor_returned();
@@ -274,7 +326,7 @@ impl GuardedFd {
 
     /// False if the number was handed out and now names something else.
     pub(super) fn is_still_ours(&self) -> bool {
-        !self.disowned.load(Ordering::Acquire)
+        !self.is_disowned()
             && self.identity.get().is_none_or(|adopted| sys::identity(self.number).as_ref() == Ok(adopted))
     }
 

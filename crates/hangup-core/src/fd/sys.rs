@@ -196,6 +196,19 @@ pub(crate) fn block_all_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) };
 }
 
+/// Has fork(2) call these on the forking thread, around it (pthread_atfork(3)).
+pub(crate) fn at_fork(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) -> Raw<()> {
+    // SAFETY: safe functions without arguments; this library is never unloaded, as no extension module is.
+    match unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } {
+        0 => Ok(()),
+        errno => Err(errno),
+    }
+}
+
 /// Makes an owner of a number that its previous owner has given up.
 pub(crate) fn take_over(fd: RawFd) -> OwnedFd {
     use std::os::fd::FromRawFd;
@@ -205,8 +218,11 @@ pub(crate) fn take_over(fd: RawFd) -> OwnedFd {
 
 /// Registers a leased socket with the engine's epoll. `None` for want of kernel memory.
 #[cfg(all(feature = "engine", not(loom)))]
-pub(crate) fn watch(lease: super::Lease) -> Option<tokio::io::unix::AsyncFd<super::Lease>> {
+pub(crate) fn watch(
+    lease: super::Lease,
+    interest: tokio::io::Interest,
+) -> Option<tokio::io::unix::AsyncFd<super::Lease>> {
     // SAFETY: a lease keeps its number open and naming the same socket until it is dropped, and always
     // returns that number (fd/guarded.rs).
-    unsafe { tokio::io::unix::AsyncFd::register_with_interest(lease, tokio::io::Interest::READABLE) }.ok()
+    unsafe { tokio::io::unix::AsyncFd::register_with_interest(lease, interest) }.ok()
 }

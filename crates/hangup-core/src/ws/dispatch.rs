@@ -1,0 +1,367 @@
+//! Who runs the handlers: threads that follow running handlers, not connections.
+//!
+//! # Promised
+//! * A connection's events are handled in order, by one thread at a time.
+//! * At most `parallel` threads make progress at once; one that is blocked in a handler does not count,
+//!   so no handler waits for another's, and every thread that is blocked is replaced by one that is not.
+//! * A handler that may run beside its own connection's next events ([`Turn::let_others_in`]) and blocks
+//!   gives its connection up: what the client sends next, an acknowledgement perhaps, is handled meanwhile.
+//!
+//! # How
+//! A thread asks for a [`Turn`] on a connection that has events. While something waits, the engine looks
+//! every [`LOOK`]: who has made no progress since the last look is taken for blocked.
+//!
+//! # Not promised
+//! A handler that computes for longer than that is taken for blocked as well: one more thread competes with it.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{eventfd, EventfdFlags};
+
+use super::socket::WebSocket;
+use super::strand::{Entry, Event};
+use crate::engine;
+
+/// How often running handlers are looked at while something waits.
+const LOOK: Duration = Duration::from_millis(20);
+/// How many events of one connection are handled before it is the others' turn.
+const FAIR: u32 = 32;
+
+/// Gives connections with events to threads, or to a hub.
+#[derive(Debug)]
+pub struct Dispatcher {
+    state: Mutex<State>,
+    work: Condvar,
+    parallel: usize,
+    /// Readable while something waits: for a hub.
+    signal: Option<OwnedFd>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<Arc<WebSocket>>,
+    /// Threads that wait for a turn.
+    idle: usize,
+    /// Turns that make progress.
+    active: usize,
+    turns: Vec<Arc<Run>>,
+    watched: bool,
+    stopped: bool,
+}
+
+/// A turn in progress.
+#[derive(Debug)]
+struct Run {
+    socket: Arc<WebSocket>,
+    epoch: u64,
+    /// Since the last look.
+    progressed: AtomicBool,
+    lets_others_in: AtomicBool,
+    /// Taken for blocked: no longer counted among the active.
+    blocked: AtomicBool,
+}
+
+/// Permission to handle the events of one connection.
+#[derive(Debug)]
+pub struct Turn {
+    dispatcher: Arc<Dispatcher>,
+    run: Arc<Run>,
+    left: u32,
+    /// Nobody waits for the next turn: whoever got this one should see to it that somebody does.
+    pub is_last: bool,
+}
+
+impl Dispatcher {
+    /// For threads, of which `parallel` can make progress at once: one under the GIL.
+    pub fn for_threads(parallel: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            parallel: parallel.max(1),
+            signal: None,
+        })
+    }
+
+    /// For a hub, which watches [`Dispatcher::signal`].
+    pub fn for_hub() -> std::io::Result<Arc<Self>> {
+        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Arc::new(Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            parallel: usize::MAX,
+            signal: Some(signal),
+        }))
+    }
+
+    /// Readable while [`Dispatcher::try_next`] has something.
+    pub fn signal(&self) -> Option<BorrowedFd<'_>> {
+        self.signal.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits for a turn, at most for `limit`.
+    pub fn next(self: &Arc<Self>, limit: Duration) -> Option<Turn> {
+        let deadline = Instant::now() + limit;
+        let mut state = self.locked();
+        loop {
+            if let Some(turn) = self.turn(&mut state) {
+                return Some(turn);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.stopped {
+                return None;
+            }
+            state.idle += 1;
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle -= 1;
+            if state.stopped {
+                self.work.notify_all(); // one fewer to wait for
+            }
+        }
+    }
+
+    /// No turn is given any more: sends those who wait away, and waits until they have left, at most for `limit`.
+    pub fn stop(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut state = self.locked();
+        state.stopped = true;
+        self.work.notify_all();
+        while state.idle > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A turn, if something waits.
+    pub fn try_next(self: &Arc<Self>) -> Option<Turn> {
+        let mut state = self.locked();
+        let turn = self.turn(&mut state);
+        if state.ready.is_empty() {
+            if let Some(signal) = &self.signal {
+                let _ = rustix::io::read(signal, &mut [0; 8]); // EAGAIN: it was quiet already
+            }
+        }
+        turn
+    }
+
+    /// Threads that wait for a turn.
+    pub fn idle(&self) -> usize {
+        self.locked().idle
+    }
+
+    fn turn(self: &Arc<Self>, state: &mut State) -> Option<Turn> {
+        if state.active >= self.parallel || state.stopped {
+            return None;
+        }
+        let socket = state.ready.pop_front()?;
+        let epoch = socket.strand().epoch;
+        let run = Arc::new(Run {
+            socket,
+            epoch,
+            progressed: AtomicBool::new(true),
+            lets_others_in: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+        });
+        state.active += 1;
+        if self.signal.is_none() {
+            state.turns.push(Arc::clone(&run));
+        }
+        if !state.ready.is_empty() {
+            self.watch(state); // it was let in while this turn was still free
+        }
+        Some(Turn { dispatcher: Arc::clone(self), run, left: FAIR, is_last: state.idle == 0 })
+    }
+
+    /// Adds to what a connection has.
+    pub(super) fn push(self: &Arc<Self>, socket: &Arc<WebSocket>, entry: Entry) {
+        let mut strand = socket.strand();
+        strand.push(entry);
+        let waits = std::mem::replace(&mut strand.scheduled, true);
+        drop(strand);
+        if waits {
+            self.watch(&mut self.locked());
+        } else {
+            self.enqueue(Arc::clone(socket));
+        }
+    }
+
+    fn enqueue(self: &Arc<Self>, socket: Arc<WebSocket>) {
+        let mut state = self.locked();
+        state.ready.push_back(socket);
+        if let Some(signal) = &self.signal {
+            if state.ready.len() == 1 {
+                let _ = rustix::io::write(signal, &1_u64.to_ne_bytes()); // EAGAIN: it is readable anyway
+            }
+            return;
+        }
+        let free = state.active < self.parallel;
+        if !free || state.idle == 0 {
+            self.watch(&mut state);
+        }
+        drop(state);
+        if free {
+            self.work.notify_one();
+        }
+    }
+
+    /// Sees to it that the engine looks, while something waits behind a running handler.
+    fn watch(self: &Arc<Self>, state: &mut State) {
+        if self.signal.is_some() || state.watched {
+            return;
+        }
+        let dispatcher = Arc::clone(self);
+        state.watched = engine::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                if !dispatcher.look() {
+                    return;
+                }
+            }
+        })
+        .is_ok();
+    }
+
+    /// Takes turns without progress for blocked. False if nothing waits any more.
+    fn look(self: &Arc<Self>) -> bool {
+        let mut state = self.locked();
+        let mut stuck = Vec::new();
+        for run in &state.turns {
+            if !run.progressed.swap(false, Ordering::Relaxed) && !run.blocked.load(Ordering::Relaxed) {
+                run.blocked.store(true, Ordering::Relaxed);
+                stuck.push(Arc::clone(run));
+            }
+        }
+        state.active -= stuck.len();
+        let blocked: Vec<_> =
+            state.turns.iter().filter(|run| run.blocked.load(Ordering::Relaxed)).map(Arc::clone).collect();
+        drop(state);
+        for run in blocked {
+            if run.lets_others_in.load(Ordering::Acquire) {
+                self.release(&run);
+            }
+        }
+        let mut state = self.locked();
+        let behind = state.turns.iter().any(|run| !run.socket.strand().is_empty());
+        state.watched = behind || !state.ready.is_empty();
+        let watched = state.watched;
+        drop(state);
+        self.work.notify_all();
+        watched
+    }
+
+    fn take_for_blocked(self: &Arc<Self>, run: &Arc<Run>) {
+        let mut state = self.locked();
+        if !run.blocked.swap(true, Ordering::Relaxed) {
+            state.active -= 1;
+        }
+        drop(state);
+        self.work.notify_one();
+        if run.lets_others_in.load(Ordering::Acquire) {
+            self.release(run);
+        }
+    }
+
+    /// Takes the connection away from a turn that is blocked.
+    fn release(self: &Arc<Self>, run: &Run) {
+        let mut strand = run.socket.strand();
+        if strand.epoch != run.epoch {
+            return;
+        }
+        strand.epoch += 1;
+        strand.scheduled = !strand.is_empty();
+        let waits = strand.scheduled;
+        drop(strand);
+        if waits {
+            self.enqueue(Arc::clone(&run.socket));
+        }
+    }
+
+    fn end(&self, run: &Arc<Run>) {
+        let mut state = self.locked();
+        state.turns.retain(|other| !Arc::ptr_eq(other, run));
+        if !run.blocked.load(Ordering::Relaxed) {
+            state.active -= 1;
+        }
+        let waits = !state.ready.is_empty();
+        drop(state);
+        if waits {
+            self.work.notify_one();
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// Whose turn it is.
+    pub fn socket(&self) -> &Arc<WebSocket> {
+        &self.run.socket
+    }
+
+    /// The next event. None ends the turn: there is none, or others must have theirs.
+    pub fn take(&mut self) -> Option<Event> {
+        self.run.progressed.store(true, Ordering::Relaxed);
+        self.run.lets_others_in.store(false, Ordering::Release);
+        let socket = &self.run.socket;
+        let mut strand = socket.strand();
+        if strand.epoch != self.run.epoch {
+            return None; // taken away while we were blocked
+        }
+        if self.left == 0 || self.run.blocked.load(Ordering::Relaxed) {
+            strand.epoch += 1;
+            strand.scheduled = !strand.is_empty();
+            let waits = strand.scheduled;
+            drop(strand);
+            if waits {
+                self.dispatcher.enqueue(Arc::clone(socket));
+            }
+            return None;
+        }
+        self.left -= 1;
+        let was_full = strand.is_full();
+        let entry = strand.pop();
+        if entry.is_none() {
+            strand.epoch += 1;
+            strand.scheduled = false;
+        }
+        let reads_again = was_full && !strand.is_full();
+        drop(strand);
+        if reads_again {
+            socket.wake();
+        }
+        match entry {
+            Some(Entry::Violation(code, reason)) => {
+                socket.close(code, reason);
+                self.take()
+            }
+            Some(Entry::Event(event)) => Some(event),
+            None => None,
+        }
+    }
+
+    /// The handler is about to wait: others go on, with its connection too if [`Turn::let_others_in`] was said.
+    pub fn step_aside(&self) {
+        self.dispatcher.take_for_blocked(&self.run);
+    }
+
+    /// From now until the next [`Turn::take`], a block gives the connection to somebody else.
+    pub fn let_others_in(&self) {
+        self.run.lets_others_in.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.dispatcher.end(&self.run);
+        // Dropped with events left, by a handler that failed: somebody else goes on with them.
+        self.dispatcher.release(&self.run);
+    }
+}

@@ -1,0 +1,334 @@
+//! The engine's side of one WebSocket: reading, the rest of sending, deadlines, and the end.
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+use tokio::time::{sleep_until, Instant};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::codec::{self, Decoder, Incoming, Violation};
+use super::dispatch::Dispatcher;
+use super::engine_io::{EngineIo, Step};
+use super::socket::{Protocol, Settings, WebSocket};
+use super::strand::{Closure, Ending, Entry, Event};
+use crate::cause::{Cause, Op};
+use crate::fd::{sys, Lane, Lease, Patience};
+use crate::ledger::{self, Counter};
+
+/// How much is read at once; shared by all connections of the engine's thread.
+const READ: usize = 64 * 1024;
+/// Batches sent before others have their turn.
+const FAIR: usize = 16;
+/// Control frames of a client per second, beyond which it is floods.
+const MAX_CONTROL_PER_SECOND: u32 = 1000;
+
+/// How long the messages before a violation may take to be answered.
+const ANSWER: Duration = Duration::from_secs(1);
+
+thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(READ)));
+
+/// How the close handshake stands.
+#[derive(Debug)]
+struct Closing {
+    since: Instant,
+    closure: (u16, String, Ending),
+    /// The peer's close frame came, or is not waited for.
+    heard: bool,
+}
+
+/// A connection's task.
+#[derive(Debug)]
+pub(super) struct Task {
+    socket: Arc<WebSocket>,
+    dispatcher: Option<Arc<Dispatcher>>,
+    settings: Settings,
+    decoder: Decoder,
+    engine_io: Option<EngineIo>,
+    closing: Option<Closing>,
+    received: u64,
+    control_frames: (Instant, u32),
+}
+
+impl Task {
+    pub(super) fn new(
+        socket: Arc<WebSocket>,
+        dispatcher: Option<Arc<Dispatcher>>,
+        settings: Settings,
+    ) -> Self {
+        let engine_io = match settings.protocol {
+            Protocol::Plain => None,
+            Protocol::EngineIo { heartbeat, upgrade } => Some(EngineIo::new(heartbeat, upgrade)),
+        };
+        Self {
+            socket,
+            dispatcher,
+            settings,
+            decoder: Decoder::new(settings.max_message),
+            engine_io,
+            closing: None,
+            received: 0,
+            control_frames: (Instant::now(), 0),
+        }
+    }
+
+    pub(super) async fn run(mut self, lease: Lease, early: Vec<u8>) {
+        ledger::count(Counter::WebSockets);
+        let closure = match sys::watch(lease, Interest::READABLE | Interest::WRITABLE) {
+            Some(io) => self.live(io, early).await,
+            None => (1006, "descriptors are short".to_owned(), Ending::Here),
+        };
+        self.socket.outbox().clear();
+        self.socket.guarded().close();
+        let (code, reason, cause) = closure;
+        let (received, sent) = (self.received, self.socket.sent());
+        let closure = Closure { code, reason, cause, received, sent };
+        self.report(Event::Closed(closure));
+    }
+
+    /// Until it is over: why.
+    async fn live(&mut self, io: AsyncFd<Lease>, early: Vec<u8>) -> (u16, String, Ending) {
+        self.feed(&early);
+        drop(early);
+        let socket = Arc::clone(&self.socket);
+        let mut timer = pin!(sleep_until(Instant::now()));
+        loop {
+            if let Some(over) = self.over() {
+                if over.2 != Ending::Transport && self.socket.doom().is_none() {
+                    self.socket.guarded().close_to_leases();
+                    crate::linger::close_after(io.into_inner());
+                }
+                return over;
+            }
+            let deadline = self.deadline();
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            let may_read = self.is_reading();
+            let must_write = !self.socket.outbox().is_empty();
+            tokio::select! {
+                ready = io.readable(), if may_read => match ready {
+                    Ok(mut ready) => if self.read() { ready.clear_ready() },
+                    Err(_) => socket.end(Ending::Transport),
+                },
+                ready = io.writable(), if must_write => match ready {
+                    Ok(mut ready) => {
+                        socket.blocked.store(false, std::sync::atomic::Ordering::Release);
+                        match socket.flush(FAIR) {
+                            Ok(_) if socket.blocked.load(std::sync::atomic::Ordering::Acquire) => ready.clear_ready(),
+                            Ok(_) => {}
+                            Err(_) => socket.end(Ending::Transport),
+                        }
+                    }
+                    Err(_) => socket.end(Ending::Transport),
+                },
+                () = socket.changed() => {}
+                () = timer.as_mut() => self.pass(),
+            }
+        }
+    }
+
+    /// Not while its handlers are behind; after a close, only to hear the peer's.
+    fn is_reading(&self) -> bool {
+        match &self.closing {
+            Some(closing) => !closing.heard,
+            None => !self.socket.strand().is_full(),
+        }
+    }
+
+    /// True if the kernel has nothing more now.
+    fn read(&mut self) -> bool {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            let fd = Arc::clone(self.socket.guarded());
+            let received = fd
+                .lane(Lane::Read, Op::Recv, Patience::Never)
+                .and_then(|lane| lane.try_recv(scratch, READ, 0));
+            match received {
+                Ok(0) => {
+                    self.socket.end(Ending::Transport);
+                    true
+                }
+                Ok(count) => {
+                    self.received += count as u64;
+                    self.feed(scratch);
+                    count < READ
+                }
+                Err(error) if error.cause == Cause::WouldBlock => true,
+                Err(error) if error.cause == Cause::Interrupted => false,
+                Err(_) => {
+                    self.socket.end(Ending::Transport);
+                    true
+                }
+            }
+        })
+    }
+
+    fn feed(&mut self, input: &[u8]) {
+        let mut arrived = Vec::new();
+        let outcome = self.decoder.feed(input, &mut |incoming| arrived.push(incoming));
+        for incoming in arrived {
+            if self.closing.is_some() && !matches!(incoming, Incoming::Close(..)) {
+                continue; // section 1.4: what comes after our close frame is thrown away
+            }
+            self.handle(incoming);
+        }
+        if let Err(Violation { code, reason }) = outcome {
+            match &mut self.closing {
+                Some(closing) => closing.heard = true, // it cannot be understood any more
+                None => self.fail(code, reason),
+            }
+        }
+    }
+
+    /// The stream is broken: section 7.1.7, but what came before may still be answered.
+    fn fail(&mut self, code: u16, reason: &'static str) {
+        let closure = (code, reason.to_owned(), Ending::Violation);
+        self.closing = Some(Closing { since: Instant::now(), closure, heard: true });
+        self.socket.report(self.dispatcher.as_ref(), Entry::Violation(code, reason));
+    }
+
+    fn report(&self, event: Event) {
+        self.socket.report(self.dispatcher.as_ref(), Entry::Event(event));
+    }
+
+    fn handle(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Text(text) => {
+                let step = self.engine_io.as_mut().map_or(Step::Deliver, |machine| machine.text(&text));
+                self.step(step, || Event::Text(text));
+            }
+            Incoming::Binary(bytes) => {
+                let step = self.engine_io.as_mut().map_or(Step::Deliver, EngineIo::binary);
+                self.step(step, || Event::Binary(bytes));
+            }
+            Incoming::Ping(payload) => {
+                if self.is_flood() {
+                    return self.fail(1008, "too many control frames");
+                }
+                self.socket.offer([codec::frame(OpCode::Control(Control::Pong), &payload)]);
+            }
+            Incoming::Pong => {
+                if self.is_flood() {
+                    self.fail(1008, "too many control frames");
+                }
+            }
+            Incoming::Close(code, reason) => self.peer_closed(code, reason),
+        }
+    }
+
+    fn step(&mut self, step: Step, event: impl FnOnce() -> Event) {
+        match step {
+            Step::Swallow => {}
+            Step::Deliver => self.report(event()),
+            Step::Send(packet) => self.send(packet),
+            Step::Probed => {
+                self.send("3probe");
+                self.report(Event::Probed);
+            }
+            Step::Upgraded => self.report(Event::Upgraded),
+            Step::Close(code, reason) => self.close(code, reason, Ending::Violation, false),
+            Step::Left => self.close(1000, "", Ending::Left, false),
+            Step::Silent => self.socket.end(Ending::Silent),
+        }
+    }
+
+    fn send(&self, packet: &str) {
+        self.socket.offer([codec::frame(OpCode::Data(Data::Text), packet.as_bytes())]);
+    }
+
+    fn is_flood(&mut self) -> bool {
+        let now = Instant::now();
+        if now.duration_since(self.control_frames.0).as_secs() > 0 {
+            self.control_frames = (now, 0);
+        }
+        self.control_frames.1 += 1;
+        self.control_frames.1 > MAX_CONTROL_PER_SECOND
+    }
+
+    /// Begins the close handshake, unless it has begun.
+    fn close(&mut self, code: u16, reason: &str, cause: Ending, heard: bool) {
+        if self.closing.is_none() {
+            self.closing =
+                Some(Closing { since: Instant::now(), closure: (code, reason.to_owned(), cause), heard });
+        }
+        self.socket.close(code, reason);
+    }
+
+    fn note_close_by_caller(&mut self) {
+        if let (None, Some((code, reason))) = (&self.closing, self.socket.closed_with()) {
+            let closure = (*code, reason.clone(), Ending::Here);
+            self.closing = Some(Closing { since: Instant::now(), closure, heard: false });
+        }
+    }
+
+    /// Section 5.5.1: answered with the code that came.
+    fn peer_closed(&mut self, code: u16, reason: String) {
+        self.note_close_by_caller();
+        match &mut self.closing {
+            Some(closing) => closing.heard = true,
+            None => self.close(code, &reason, Ending::Peer, true),
+        }
+    }
+
+    /// Why it is over, if it is.
+    fn over(&mut self) -> Option<(u16, String, Ending)> {
+        if let Some(cause) = self.socket.doom() {
+            return Some(match self.closing.take() {
+                Some(closing) => closing.closure, // the handshake had begun: its cause counts
+                None => (1006, String::new(), cause),
+            });
+        }
+        self.note_close_by_caller();
+        let done = self.closing.as_ref().is_some_and(|closing| closing.heard);
+        let outbox = self.socket.outbox();
+        let answered = outbox.is_sealed() && outbox.is_empty();
+        drop(outbox);
+        (done && answered).then(|| self.closing.take().map(|closing| closing.closure))?
+    }
+
+    /// The next moment at which something is due.
+    fn deadline(&self) -> Instant {
+        let outbox = self.socket.outbox();
+        let stall = (!outbox.is_empty()).then(|| outbox.moved() + self.settings.stall_limit);
+        let sealed = outbox.is_sealed();
+        drop(outbox);
+        let close = self.closing.as_ref().map(|closing| {
+            closing.since
+                + if sealed { self.settings.close_limit } else { ANSWER.min(self.settings.close_limit) }
+        });
+        let beat = self.engine_io.as_ref().filter(|_| close.is_none()).map(EngineIo::due);
+        let far = Instant::now() + Duration::from_secs(86_400);
+        [stall, close, beat].into_iter().flatten().min().unwrap_or(far)
+    }
+
+    /// Something was due.
+    fn pass(&mut self) {
+        let now = Instant::now();
+        if let Some(closing) = &self.closing {
+            if !self.socket.outbox().is_sealed() && now >= closing.since + ANSWER {
+                self.socket.close(closing.closure.0, &closing.closure.1);
+            }
+            if now >= closing.since + self.settings.close_limit {
+                return self.socket.end(Ending::Silent);
+            }
+        }
+        let outbox = self.socket.outbox();
+        let stalled = !outbox.is_empty() && now >= outbox.moved() + self.settings.stall_limit;
+        drop(outbox);
+        if stalled {
+            ledger::count(Counter::WriteStalls);
+            return self.socket.end(Ending::Stalled);
+        }
+        let deaf = !self.is_reading();
+        if self.closing.is_none() {
+            if let Some(machine) = self.engine_io.as_mut().filter(|machine| now >= machine.due()) {
+                let step = machine.pass(deaf);
+                self.step(step, || unreachable!("time delivers nothing"));
+            }
+        }
+    }
+}

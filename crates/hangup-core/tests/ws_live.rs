@@ -1,0 +1,371 @@
+//! WebSockets on the engine, with tungstenite as the client, over TCP.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{channel, Receiver};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use common::{alone, open_numbers, reset, tcp_pair, wait_for, wait_until, PATIENCE};
+use hangup_core::ws::codec;
+use hangup_core::ws::dispatch::Dispatcher;
+use hangup_core::ws::{
+    Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Protocol, Settings, WebSocket,
+};
+use tungstenite::protocol::Role;
+use tungstenite::Message;
+
+type Client = tungstenite::WebSocket<TcpStream>;
+
+fn settings() -> Settings {
+    Settings {
+        protocol: Protocol::Plain,
+        max_message: 1 << 20,
+        max_queued: 64 << 20,
+        stall_limit: PATIENCE,
+        close_limit: Duration::from_secs(2),
+    }
+}
+
+fn engine_io(interval: u64, timeout: u64, upgrade: bool) -> Settings {
+    let heartbeat =
+        Heartbeat { interval: Duration::from_millis(interval), timeout: Duration::from_millis(timeout) };
+    Settings { protocol: Protocol::EngineIo { heartbeat, upgrade }, ..settings() }
+}
+
+fn start(settings: Settings, early: &[u8]) -> (Arc<WebSocket>, Client) {
+    let (ours, peer) = tcp_pair();
+    (begin(ours, early, settings), tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
+}
+
+fn begin(ours: OwnedFd, early: &[u8], settings: Settings) -> Arc<WebSocket> {
+    WebSocket::start(ours, early.to_vec(), settings, None).unwrap()
+}
+
+fn text(text: &str) -> bytes::Bytes {
+    codec::frame(OpCode::Data(Data::Text), text.as_bytes())
+}
+
+fn next(socket: &WebSocket) -> Event {
+    socket.receive(PATIENCE).expect("an event")
+}
+
+/// The end; what came before it is thrown away.
+fn end(socket: &WebSocket) -> Closure {
+    wait_for("the end", || match socket.receive(PATIENCE) {
+        Some(Event::Closed(closure)) => Some(closure),
+        _ => None,
+    })
+}
+
+#[test]
+fn messages_go_both_ways_and_early_bytes_are_not_lost() {
+    let _alone = alone();
+    let before = open_numbers();
+    let early = [0x81, 0x85, 0, 0, 0, 0, b'e', b'a', b'r', b'l', b'y', 0x81]; // and half a header
+    let (socket, mut client) = start(settings(), &early);
+    client.get_mut().write_all(&[0x82, 0, 0, 0, 0, b'o', b'k']).unwrap(); // its other half
+    assert_eq!(next(&socket), Event::Text("early".to_owned()));
+    assert_eq!(next(&socket), Event::Text("ok".to_owned()));
+    assert_eq!(socket.offer([text("there")]), Offered::Sent);
+    assert_eq!(client.read().unwrap(), Message::text("there"));
+    client.send(Message::binary(vec![0, 255])).unwrap();
+    assert_eq!(next(&socket), Event::Binary(vec![0, 255]));
+    client.close(None).unwrap();
+    let closure = end(&socket);
+    assert_eq!((closure.code, closure.cause), (1005, Ending::Peer));
+    assert!(closure.received > 0 && closure.sent > 0);
+    drop(client);
+    drop(socket);
+    wait_until("descriptors return", || open_numbers().len() <= before.len() + 2);
+    // the engine's own
+}
+
+#[test]
+fn frames_of_many_senders_are_whole_and_in_order() {
+    const SENDERS: usize = 8;
+    const EACH: usize = 2_000;
+    let (socket, mut client) = start(settings(), &[]);
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || {
+                for number in 0..EACH {
+                    let padding = "x".repeat(number % 1500);
+                    let offered = socket.offer([text(&format!("{sender} {number} {padding}"))]);
+                    assert!(matches!(offered, Offered::Sent | Offered::Queued));
+                }
+            })
+        })
+        .collect();
+    let mut expected = [0; SENDERS];
+    for _ in 0..SENDERS * EACH {
+        let message = client.read().unwrap().into_text().unwrap();
+        let mut words = message.split(' ');
+        let sender: usize = words.next().unwrap().parse().unwrap();
+        let number: usize = words.next().unwrap().parse().unwrap();
+        assert_eq!(number, expected[sender], "of sender {sender}");
+        assert_eq!(words.next().unwrap().len(), number % 1500);
+        expected[sender] += 1;
+    }
+    for sender in senders {
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_reads_late_misses_nothing() {
+    let (socket, mut client) = start(settings(), &[]);
+    for number in 0..20_000 {
+        let offered = socket.offer([text(&format!("{number} {}", "x".repeat(1_000)))]);
+        assert!(matches!(offered, Offered::Sent | Offered::Queued));
+    }
+    assert!(socket.queued() > 0, "the kernel took everything: nothing is tested");
+    for number in 0..20_000 {
+        let message = client.read().unwrap().into_text().unwrap();
+        assert!(message.starts_with(&format!("{number} ")));
+    }
+    assert_eq!(socket.queued(), 0);
+}
+
+#[test]
+fn each_end_is_told_once_with_its_cause() {
+    type Leave = fn(Client);
+    let cases: [(&str, Leave, u16, Ending); 4] = [
+        ("reset", |client| reset(client.get_ref().try_clone().unwrap()), 1006, Ending::Transport),
+        (
+            "end of stream",
+            |client| client.get_ref().shutdown(Shutdown::Write).unwrap(),
+            1006,
+            Ending::Transport,
+        ),
+        (
+            "half a frame",
+            |mut client| {
+                client.get_mut().write_all(&[0x81, 0xff, 0]).unwrap();
+                client.get_ref().shutdown(Shutdown::Write).unwrap();
+            },
+            1006,
+            Ending::Transport,
+        ),
+        (
+            "garbage",
+            |mut client| client.get_mut().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap(),
+            1002,
+            Ending::Violation,
+        ),
+    ];
+    for (what, leave, code, cause) in cases {
+        let (socket, client) = start(settings(), &[]);
+        leave(client);
+        let closure = end(&socket);
+        assert_eq!((closure.code, closure.cause), (code, cause), "{what}: {closure:?}");
+        assert_eq!(socket.receive(Duration::ZERO), None, "{what}");
+        assert_eq!(socket.offer([text("x")]), Offered::Gone, "{what}");
+    }
+}
+
+#[test]
+fn a_close_of_ours_follows_what_was_sent() {
+    let (socket, mut client) = start(settings(), &[]);
+    socket.offer([text("last words")]);
+    socket.close(1001, "going away");
+    assert_eq!(socket.offer([text("too late")]), Offered::Gone);
+    assert_eq!(client.read().unwrap(), Message::text("last words"));
+    let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close frame") };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "going away"));
+    assert!(client.read().is_err()); // answers the close frame, and meets the end
+    let closure = end(&socket);
+    assert_eq!((closure.code, closure.cause), (1001, Ending::Here));
+}
+
+#[test]
+fn a_close_that_nobody_answers_ends_by_its_deadline() {
+    let (socket, _client) = start(Settings { close_limit: Duration::from_millis(50), ..settings() }, &[]);
+    socket.close(1000, "");
+    assert_eq!(end(&socket).cause, Ending::Here);
+}
+
+#[test]
+fn a_client_for_whom_too_much_waits_is_dropped() {
+    let (socket, _client) = start(Settings { max_queued: 1 << 20, ..settings() }, &[]);
+    let block = "x".repeat(100_000);
+    wait_until("the queue is full", || socket.offer([text(&block)]) == Offered::Overflowed);
+    assert_eq!(end(&socket).cause, Ending::Overflow);
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_left_by_a_deadline() {
+    let (socket, _client) = start(Settings { stall_limit: Duration::from_millis(100), ..settings() }, &[]);
+    while socket.offer([text(&"x".repeat(100_000))]) == Offered::Sent {}
+    assert_eq!(end(&socket).cause, Ending::Stalled);
+}
+
+#[test]
+fn what_nobody_handles_is_not_read() {
+    let (socket, client) = start(settings(), &[]);
+    client.get_ref().set_nonblocking(true).unwrap();
+    let frame = [&[0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0][..], &vec![b'x'; 0xffff]].concat();
+    let mut sent = 0;
+    let mut stalled = 0;
+    while stalled < 200 {
+        if let Ok(count) = client.get_ref().write(&frame[sent % frame.len()..]) {
+            (sent, stalled) = (sent + count, 0);
+        } else {
+            stalled += 1;
+            thread::yield_now();
+        }
+        assert!(sent < 256 << 20, "it reads without end");
+    }
+    let whole = sent / frame.len();
+    for _ in 0..whole {
+        assert!(matches!(next(&socket), Event::Binary(bytes) if bytes.len() == 0xffff));
+    }
+}
+
+#[test]
+fn a_silent_client_is_left_after_interval_and_timeout() {
+    let (socket, mut client) = start(engine_io(50, 50, false), &[]);
+    assert_eq!(client.read().unwrap(), Message::text("2"));
+    client.send(Message::text("3")).unwrap();
+    assert_eq!(client.read().unwrap(), Message::text("2"));
+    assert_eq!(end(&socket).cause, Ending::Silent);
+}
+
+#[test]
+fn an_upgrade_is_probed() {
+    let (socket, mut client) = start(engine_io(60_000, 1000, true), &[]);
+    client.send(Message::text("2probe")).unwrap();
+    assert_eq!(client.read().unwrap(), Message::text("3probe"));
+    assert_eq!(next(&socket), Event::Probed);
+    client.send(Message::text("5")).unwrap();
+    assert_eq!(next(&socket), Event::Upgraded);
+    client.send(Message::text("4hello")).unwrap();
+    assert_eq!(next(&socket), Event::Text("4hello".to_owned()));
+    client.send(Message::text("abc")).unwrap();
+    let closure = end(&socket);
+    assert_eq!((closure.code, closure.cause), (1002, Ending::Violation));
+}
+
+#[test]
+fn engine_io_tells_a_client_that_leaves_from_a_broken_one() {
+    let (socket, mut client) = start(engine_io(60_000, 1000, false), &[]);
+    client.send(Message::text("1")).unwrap();
+    assert!(matches!(client.read().unwrap(), Message::Close(_)));
+    assert!(client.read().is_err());
+    assert_eq!(end(&socket).cause, Ending::Left);
+}
+
+/// Starts a WebSocket whose events go to `dispatcher`.
+fn dispatched(dispatcher: &Arc<Dispatcher>) -> (Arc<WebSocket>, Client) {
+    let (ours, peer) = tcp_pair();
+    let socket = WebSocket::start(ours, Vec::new(), settings(), Some(Arc::clone(dispatcher))).unwrap();
+    (socket, tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
+}
+
+/// A thread that takes turns, and waits for permission after each event "wait"; tells what it handled.
+fn worker(
+    dispatcher: &Arc<Dispatcher>,
+    lets_others_in: bool,
+) -> (Receiver<String>, std::sync::mpsc::Sender<()>) {
+    let (handled, out) = channel();
+    let (permit, permits) = channel();
+    let dispatcher = Arc::clone(dispatcher);
+    thread::spawn(move || {
+        while let Some(mut turn) = dispatcher.next(PATIENCE) {
+            while let Some(event) = turn.take() {
+                if lets_others_in {
+                    turn.let_others_in();
+                }
+                let Event::Text(text) = event else { continue };
+                let waits = text.starts_with("wait");
+                if handled.send(text).is_err() || (waits && permits.recv().is_err()) {
+                    return;
+                }
+            }
+        }
+    });
+    (out, permit)
+}
+
+#[test]
+fn a_blocked_handler_does_not_make_another_client_wait() {
+    let dispatcher = Dispatcher::for_threads(1);
+    let (first, _permit) = worker(&dispatcher, false);
+    let (_one, mut one) = dispatched(&dispatcher);
+    let (_two, mut two) = dispatched(&dispatcher);
+    one.send(Message::text("wait")).unwrap();
+    assert_eq!(first.recv_timeout(PATIENCE).unwrap(), "wait");
+    let (second, _permit) = worker(&dispatcher, false);
+    two.send(Message::text("hello")).unwrap();
+    assert_eq!(second.recv_timeout(PATIENCE).unwrap(), "hello");
+}
+
+#[test]
+fn two_that_come_together_do_not_wait_for_each_other() {
+    let dispatcher = Dispatcher::for_threads(1);
+    let workers: Vec<_> = (0..2).map(|_| worker(&dispatcher, false)).collect();
+    wait_until("both wait", || dispatcher.idle() == 2);
+    for _ in 0..50 {
+        let (_one, mut one) = dispatched(&dispatcher);
+        let (_two, mut two) = dispatched(&dispatcher);
+        one.send(Message::text("wait")).unwrap();
+        two.send(Message::text("hello")).unwrap();
+        let mut blocked = None;
+        let mut handled = 0;
+        wait_until("both are handled", || {
+            for (index, (events, _)) in workers.iter().enumerate() {
+                if let Ok(event) = events.try_recv() {
+                    handled += 1;
+                    blocked = blocked.or((event == "wait").then_some(index));
+                }
+            }
+            handled == 2
+        });
+        workers[blocked.unwrap()].1.send(()).unwrap();
+        wait_until("both wait again", || dispatcher.idle() == 2);
+    }
+}
+
+#[test]
+fn a_blocked_handler_keeps_its_own_client_in_order() {
+    let dispatcher = Dispatcher::for_threads(1);
+    let (first, permit) = worker(&dispatcher, false);
+    let (_one, mut one) = dispatched(&dispatcher);
+    one.send(Message::text("wait")).unwrap();
+    assert_eq!(first.recv_timeout(PATIENCE).unwrap(), "wait");
+    let (second, _permit) = worker(&dispatcher, false);
+    one.send(Message::text("after")).unwrap();
+    assert!(second.recv_timeout(Duration::from_millis(200)).is_err());
+    permit.send(()).unwrap();
+    let after = wait_for("the event behind", || first.try_recv().ok().or_else(|| second.try_recv().ok()));
+    assert_eq!(after, "after");
+}
+
+#[test]
+fn a_handler_that_lets_others_in_gives_its_client_up_when_it_blocks() {
+    let dispatcher = Dispatcher::for_threads(1);
+    let (first, _permit) = worker(&dispatcher, true);
+    let (_one, mut one) = dispatched(&dispatcher);
+    one.send(Message::text("wait")).unwrap();
+    assert_eq!(first.recv_timeout(PATIENCE).unwrap(), "wait");
+    let (second, _permit) = worker(&dispatcher, true);
+    one.send(Message::text("an acknowledgement")).unwrap();
+    assert_eq!(second.recv_timeout(PATIENCE).unwrap(), "an acknowledgement");
+}
+
+#[test]
+fn threads_are_sent_away() {
+    let dispatcher = Dispatcher::for_threads(1);
+    let waiting = Arc::clone(&dispatcher);
+    let thread = thread::spawn(move || waiting.next(Duration::from_secs(3600)).is_none());
+    wait_until("it waits", || dispatcher.idle() == 1);
+    dispatcher.stop(PATIENCE);
+    assert_eq!(dispatcher.idle(), 0);
+    assert!(thread.join().unwrap());
+}

@@ -1,0 +1,25 @@
+"""What is known of gunicorn's worker classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+
+    class Worker:
+        """What the mixins find in gunicorn's class behind them."""
+
+        cfg: Any
+        log: Any
+        sockets: list[Any]
+        wsgi: Any
+        server_class: Any
+        method_queue: Any
+
+        def init_process(self) -> None: ...
+        def load_wsgi(self) -> None: ...
+        def run(self) -> None: ...
+        def handle(self, *args: Any) -> None: ...
+
+else:
+    Worker = object

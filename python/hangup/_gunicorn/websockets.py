@@ -1,0 +1,97 @@
+"""The native WebSockets of a gunicorn worker: their line in the access log, and their end with the worker's.
+
+Promised
+    A worker that leaves (TERM, ``max_requests``, HUP) tells every client at once, with 1001, or 1012 if it is being
+    replaced by a reload, and waits for their ``disconnect`` handlers at most :data:`DRAIN` seconds.
+"""
+
+from __future__ import annotations
+
+import datetime
+import mmap
+import time
+from types import SimpleNamespace
+from typing import Any, Callable
+
+from .._websocket import dispatch, plain
+from .base import Worker
+
+#: Seconds for which a worker that leaves waits for the handlers of its WebSockets.
+DRAIN = 4.0
+#: RFC 6455 section 7.4.1, and the registry of section 11.7.
+GOING_AWAY, SERVICE_RESTART = 1001, 1012
+
+#: How many reloads the master has seen, in memory that it shares with its workers.
+_reloads = mmap.mmap(-1, 1)
+
+
+def reloaded() -> None:
+    """In the master: the workers there are will be replaced."""
+    _reloads[0] = (_reloads[0] + 1) % 256
+
+
+class WebSocketWorker(Worker):
+    """Ends the native WebSockets of a worker that stops being ``alive``."""
+
+    _alive = True
+    _reloads_at_birth = 0
+
+    def init_process(self) -> None:
+        self._reloads_at_birth = _reloads[0]
+        super().init_process()
+
+    @property
+    def alive(self) -> bool:
+        """gunicorn's own flag. Also cleared by signal handlers: nothing here may wait."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, value: bool) -> None:
+        self._alive = value
+        if not value:
+            self.close_websockets()
+
+    def close_websockets(self) -> None:
+        """Begins the close handshake with every client."""
+        code = SERVICE_RESTART if _reloads[0] != self._reloads_at_birth else GOING_AWAY
+        for dispatcher in dispatch.started():
+            dispatcher.close_all(code)
+        plain.close_all(code)
+
+    def run(self) -> None:
+        super().run()
+        self.close_websockets()  # those that arrived since
+        deadline = time.monotonic() + DRAIN
+        while any(dispatcher.connections() for dispatcher in dispatch.started()):
+            if time.monotonic() > deadline:
+                break
+            self.pause(0.01)
+
+    def pause(self, seconds: float) -> None:
+        """Waits without blocking a hub."""
+        time.sleep(seconds)
+
+
+def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, str], None]:
+    """What writes the access-log line of an upgraded connection when it is over.
+
+    The line is the one of ``access_log_format``, with status 101, the bytes sent and the time until the end,
+    followed by the close code, the cause and the bytes received.
+    """
+    began = datetime.datetime.now()
+    line = {key: value for key, value in environ.items() if isinstance(value, str)}
+
+    def on_end(code: int, received: int, sent: int, cause: str) -> None:
+        response = SimpleNamespace(
+            status="101 Switching Protocols", sent=sent, headers=[("Upgrade", "websocket")]
+        )
+        request = SimpleNamespace(headers=[])
+        lasted = datetime.datetime.now() - began
+        log = worker.log
+        atoms = log.atoms_wrapper_class(log.atoms(response, request, line, lasted))
+        ending = (
+            f" websocket code={code} cause={cause} received={received} seconds={lasted.total_seconds():.3f}"
+        )
+        log.access_log.info(worker.cfg.access_log_format + ending, atoms)
+
+    return on_end

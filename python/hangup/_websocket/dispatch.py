@@ -1,0 +1,183 @@
+"""Who runs the handlers of native WebSockets in this process: threads, or greenlets of the hub.
+
+Promised
+    Events of one connection are handled in order, one at a time. Threads follow running handlers, not
+    connections: idle clients have none, and a handler that waits does not make another wait.
+
+How
+    The native dispatcher gives turns (``crates/hangup-core/src/ws/dispatch.rs``). Among threads there is always
+    one that waits for the next turn. In a hub one greenlet watches the dispatcher's descriptor and
+    spawns a greenlet per turn.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import sys
+import threading
+from typing import Any, Callable, Optional, Protocol
+
+from .. import _hangup
+from .._green import patched_by
+
+logger = logging.getLogger("hangup")
+
+#: Seconds after which a thread that got nothing to do ends, if another one waits.
+IDLE = 10.0
+#: Seconds for which the end of the process waits for threads to return from native code.
+STOP = 1.0
+
+current = threading.local()
+
+
+class Connection(Protocol):
+    """What has events."""
+
+    native: Any
+
+    def handle(self, event: Any) -> None:
+        """Handles one event (see ``Turn.take``)."""
+
+
+class Dispatcher:
+    """The connections of this process, and who runs their handlers."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self._connections: dict[int, Connection] = {}
+        self._registered = threading.Lock()
+
+    def open(self, connection: Callable[[Any], Connection], start: Callable[[Any], Any]) -> Connection:
+        """Starts a native WebSocket.
+
+        Args:
+            connection: makes the handler of its events, of the native WebSocket.
+            start: makes the native WebSocket, of the native dispatcher.
+        """
+        with self._registered:  # its first events may come before we know its id
+            native = start(self.native)
+            made = self._connections[native.id] = connection(native)
+        return made
+
+    def connections(self) -> list[Connection]:
+        """Those whose end was not handled yet."""
+        with self._registered:
+            return list(self._connections.values())
+
+    def close_all(self, code: int) -> None:
+        """Begins the close handshake with every client. Never waits."""
+        for connection in self.connections():
+            connection.native.close(code)
+
+    def forget(self, native: Any) -> None:
+        """Its last event was handled."""
+        with self._registered:
+            self._connections.pop(native.id, None)
+
+    def run(self, turn: Any) -> None:
+        """Handles events until the turn ends."""
+        with self._registered:
+            connection = self._connections.get(turn.id)
+        while (event := turn.take()) is not None:
+            if connection is not None:
+                try:
+                    connection.handle(event)
+                except Exception:  # a bug of ours; those of handlers are the framework's to report
+                    logger.exception("hangup: an event of a WebSocket was not handled")
+
+
+class ThreadDispatcher(Dispatcher):
+    """Runs handlers in threads."""
+
+    def __init__(self) -> None:
+        parallel = 1 if getattr(sys, "_is_gil_enabled", lambda: True)() else os.cpu_count() or 1
+        super().__init__(_hangup.Dispatcher(parallel))
+        self._stopped = False
+        atexit.register(self._stop)
+        self._hire()
+
+    def _hire(self) -> None:
+        threading.Thread(target=self._work, name="hangup-handler", daemon=True).start()
+
+    def _work(self) -> None:
+        while not self._stopped:
+            turn = self.native.next(IDLE)
+            if turn is None:
+                if self.native.idle:
+                    return
+                continue
+            if turn.is_last:
+                self._hire()
+            current.turn = turn
+            try:
+                self.run(turn)
+            finally:
+                current.turn = None
+
+    def _stop(self) -> None:
+        """Threads must not come back from native code into an interpreter that is gone."""
+        self.close_all(1001)
+        self._stopped = True
+        self.native.stop(STOP)
+
+
+class GreenDispatcher(Dispatcher):
+    """Runs handlers in greenlets.
+
+    Args:
+        spawn: starts a greenlet.
+        wait: waits in the hub until a descriptor is readable.
+    """
+
+    def __init__(self, spawn: Callable[..., Any], wait: Callable[[int], Any]) -> None:
+        super().__init__(_hangup.Dispatcher(None))
+        self._spawn = spawn
+        self._wait = wait
+        spawn(self._watch)
+
+    def _watch(self) -> None:
+        while True:
+            self._wait(self.native.fileno())
+            while (turn := self.native.try_next()) is not None:
+                self._spawn(self.run, turn)
+
+
+def _gevent() -> Dispatcher:
+    import gevent
+    from gevent.socket import wait_read
+
+    return GreenDispatcher(gevent.spawn, wait_read)
+
+
+def _eventlet() -> Dispatcher:
+    import eventlet
+    from eventlet.hubs import trampoline
+
+    return GreenDispatcher(eventlet.spawn_n, functools.partial(trampoline, read=True))
+
+
+_FLAVOURS: dict[str, Callable[[], Dispatcher]] = {
+    "threading": ThreadDispatcher,
+    "gevent": _gevent,
+    "eventlet": _eventlet,
+}
+_dispatchers: dict[tuple[int, str], Dispatcher] = {}
+_lock = threading.Lock()
+
+
+def dispatcher(mode: Optional[str] = None) -> Dispatcher:
+    """This process's, for ``threading``, ``gevent`` or ``eventlet``; by default for the hub that is patched in."""
+    key = (os.getpid(), mode or patched_by() or "threading")
+    with _lock:
+        if key not in _dispatchers:
+            _dispatchers[key] = _FLAVOURS[key[1]]()
+        return _dispatchers[key]
+
+
+def started() -> list[Dispatcher]:
+    """Those of this process."""
+    with _lock:
+        return [dispatcher for (pid, _), dispatcher in _dispatchers.items() if pid == os.getpid()]

@@ -1,0 +1,208 @@
+"""A WebSocket of an application that speaks its own protocol on it, with blocking calls.
+
+Source of the names: simple-websocket (``simple_websocket.Server``), which flask-sock hands to its handlers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import weakref
+from collections import deque
+from typing import Any, Optional, Union
+
+from .. import _hangup
+from .._green import patched_by
+from ..exceptions import HangupError
+from . import dispatch, takeover
+
+#: Bytes that may wait for the client before :meth:`WebSocket.send` waits for room.
+HIGH_WATER = 1024 * 1024
+#: Seconds between looks for signals, and for room.
+LOOK = 0.05
+
+
+class Refused(HangupError):
+    """The request is not a WebSocket handshake. ``response`` is ``(status, headers, body)``."""
+
+    response: takeover.Response
+
+
+class Closed(HangupError):
+    """The WebSocket is closed. ``code`` and ``reason`` are the close frame's; 1006 if there was none."""
+
+    code: int = 1006
+    reason: str = ""
+
+
+class WebSocket:
+    """The WebSocket that a WSGI request asks for. Whole frames, whoever sends; no thread of its own.
+
+    Args:
+        environ: the request's.
+        subprotocols: those that are spoken, in the order of preference; the first that the client offers is chosen.
+        max_message_size: bytes; a client that sends more is closed with 1009.
+        stall_limit: seconds for which the client may read nothing while something waits for it.
+
+    Raises:
+        Refused: not a handshake (RFC 6455 section 4.2.1). Nothing was written.
+        hangup._websocket.takeover.Declined: the server keeps its connection, TLS for example.
+        OSError: the client has left.
+    """
+
+    def __init__(
+        self,
+        environ: dict[str, Any],
+        *,
+        subprotocols: tuple[str, ...] = (),
+        max_message_size: int = 16 * 1024 * 1024,
+        stall_limit: float = 60.0,
+    ) -> None:
+        refused = takeover.refusal(environ)
+        if refused is not None:
+            error = Refused(errno.EPROTO, refused[2].decode())
+            error.response = refused
+            raise error
+        offered = [name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
+        self.subprotocol = next((name for name in subprotocols if name in offered), None)
+        taken = takeover.take(environ, self.subprotocol)
+        self._sink = taken.sink
+        self._ending: Optional[tuple[int, str]] = None
+        self._on_end = environ.get("hangup.on_websocket_end")
+        limits: dict[str, Any] = {
+            "max_message": max_message_size,
+            "max_queued": max_message_size + 2 * HIGH_WATER,
+            "stall_limit": stall_limit,
+            "close_limit": 2.0,
+        }
+        self._inbox: Any = None
+        hub = patched_by()
+        if hub is None:
+            self._native = _hangup.WebSocket(taken.fd, taken.early, None, **limits)
+        else:
+            self._inbox = _Inbox(hub)
+            dispatcher = dispatch.dispatcher(hub)
+            dispatcher.open(
+                lambda native: self._inbox.of(dispatcher, native),
+                lambda native: _hangup.WebSocket(taken.fd, taken.early, native, **limits),
+            )
+            self._native = self._inbox.native
+
+        _open.add(self)
+        self._pid = os.getpid()
+
+    @property
+    def connected(self) -> bool:
+        """False once :meth:`receive` or :meth:`send` has met the end."""
+        return self._ending is None
+
+    def send(self, data: Union[str, bytes, bytearray, memoryview]) -> None:
+        """Sends a message; waits while much waits for the client.
+
+        Raises:
+            Closed: the WebSocket is closed.
+        """
+        while self._native.queued > HIGH_WATER and self._ending is None:
+            self._pause(LOOK)
+        if self._ending is not None or self._native.send(data) in ("gone", "overflowed"):
+            raise self._closed()
+
+    def receive(self, timeout: Optional[float] = None) -> Union[str, bytes, None]:
+        """The next message; None after ``timeout`` seconds.
+
+        Raises:
+            Closed: the WebSocket is closed, and everything that came before was received.
+        """
+        if self._ending is not None:
+            raise self._closed()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 1.0 if deadline is None else min(deadline - time.monotonic(), 1.0)
+            event = self._next(max(left, 0.0))
+            if isinstance(event, tuple):
+                self._end(*event[1:])
+                raise self._closed()
+            if event is not None:
+                message: Union[str, bytes] = event
+                return message
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begins the close handshake after what was sent. Idempotent; never waits."""
+        self.begin_close(code, reason)
+        if self._ending is None:
+            self._end(code, reason, "here", 0, self._native.sent)
+
+    def begin_close(self, code: int, reason: str = "") -> None:
+        """As :meth:`close`, but whoever is in :meth:`receive` is told when the client has answered."""
+        if self._pid == os.getpid():
+            self._native.close(code, reason)
+
+    def _next(self, limit: float) -> Any:
+        return self._native.receive(limit) if self._inbox is None else self._inbox.get(limit)
+
+    def _end(self, code: int, reason: str, cause: str, received: int, sent: int) -> None:
+        self._ending = (code, reason)
+        if self._sink is not None:
+            self._sink.close()
+        if self._on_end is not None:
+            self._on_end(code, received, sent, cause)
+
+    def _closed(self) -> Closed:
+        code, reason = self._ending or (1006, "")
+        error = Closed(errno.ENOTCONN, f"the WebSocket is closed: {code} {reason}".rstrip())
+        error.code, error.reason = code, reason
+        return error
+
+    def _pause(self, seconds: float) -> None:
+        if self._inbox is None:
+            time.sleep(seconds)
+        else:
+            self._inbox.sleep(seconds)
+
+
+#: Those that may still be open. Each knows the process that it belongs to.
+_open: weakref.WeakSet[WebSocket] = weakref.WeakSet()
+
+
+def close_all(code: int) -> None:
+    """Begins the close handshake with every client of this process. Never waits."""
+    for websocket in list(_open):
+        websocket.begin_close(code)
+
+
+class _Inbox:
+    """Events on their way from the dispatcher's greenlet to the application's."""
+
+    native: Any
+
+    def __init__(self, hub: str) -> None:
+        self._events: deque[Any] = deque()
+        if hub == "gevent":
+            from gevent import Timeout, sleep
+            from gevent.event import Event
+        else:
+            from eventlet import Timeout, sleep
+            from eventlet.green.threading import Event
+        self._arrived = Event()
+        self.sleep = sleep
+        self._timeout = Timeout
+
+    def of(self, dispatcher: dispatch.Dispatcher, native: Any) -> Any:
+        self.native = native
+        self._dispatcher = dispatcher
+        return self
+
+    def handle(self, event: Any) -> None:
+        self._events.append(event)
+        self._arrived.set()
+        if isinstance(event, tuple):
+            self._dispatcher.forget(self.native)
+
+    def get(self, limit: float) -> Any:
+        if not self._events:
+            self._arrived.clear()
+            self._arrived.wait(limit)
+        return self._events.popleft() if self._events else None

@@ -1,0 +1,131 @@
+"""engineio's background tasks, events and sleeps, where clients cost no thread.
+
+Promised
+    Event handlers run on the thread that has their client's turn, in order, and step aside when they wait. The pings of
+    all polling clients share one thread; native connections ping by themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+import logging
+import sys
+import threading
+import time
+from typing import Any, Callable, Optional
+
+from . import dispatch
+
+logger = logging.getLogger("hangup")
+
+
+class Timer:
+    """One thread that calls functions later, for all polling clients."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._changed = threading.Condition()
+        self._order = itertools.count()
+        self._running = False
+
+    def call_later(self, delay: float, function: Callable[[], None]) -> None:
+        """Calls ``function`` after ``delay`` seconds."""
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + delay, next(self._order), function))
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="hangup-timer", daemon=True).start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._due or self._due[0][0] > time.monotonic():
+                    self._changed.wait(self._due[0][0] - time.monotonic() if self._due else None)
+                _, _, function = heapq.heappop(self._due)
+            try:
+                function()
+            except Exception:
+                logger.exception("hangup: a ping was not sent")
+
+
+@functools.cache
+def event_class(base: type) -> type:
+    """An event class of an asynchronous model, in whose ``wait`` a handler lets others go on: ``call()`` waits so for
+    what its own client sends next.
+    """
+
+    class Event(base):  # type: ignore[misc]
+        """What ``engineio.Server.create_event`` makes."""
+
+        def wait(self, *args: Any, **kwargs: Any) -> Any:
+            step_aside()
+            return super().wait(*args, **kwargs)
+
+    return Event
+
+
+def sleeper(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Stands in for ``engineio.Server._async["sleep"]``."""
+
+    @functools.wraps(stock)
+    def sleep(*args: Any, **kwargs: Any) -> Any:
+        step_aside()
+        return stock(*args, **kwargs)
+
+    return sleep
+
+
+def step_aside() -> None:
+    """The calling thread is about to wait: if it has a client's turn, others go on."""
+    turn = getattr(dispatch.current, "turn", None)
+    if turn is not None:
+        turn.step_aside()
+
+
+def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any]:
+    """Stands in for ``engineio.Server.start_background_task``: pings of polling clients share one thread, and event
+    handlers run on the thread that has the client's turn.
+    """
+    timer = Timer()
+
+    @functools.wraps(stock)
+    def start_background_task(target: Any, *args: Any, **kwargs: Any) -> Any:
+        name = getattr(target, "__name__", "")
+        if name == "_send_ping" and hasattr(target, "__self__"):
+            ping = functools.partial(ping_if_polling, target.__self__)
+            if mode == "threading":
+                return timer.call_later(eio.ping_interval, ping)
+            return stock(lambda: (eio.sleep(eio.ping_interval), ping()))
+        turn = getattr(dispatch.current, "turn", None)
+        if name == "_handle_event_internal" and turn is not None:
+            turn.let_others_in()
+            return Done(target, *args, **kwargs)
+        return stock(target, *args, **kwargs)
+
+    return start_background_task
+
+
+def ping_if_polling(socket: Any) -> None:
+    """``engineio.Socket._send_ping`` after its sleep; native connections ping by themselves."""
+    if socket.closing or socket.closed or getattr(socket.queue, "_native", None) is not None:
+        return
+    packet = sys.modules["engineio.packet"]
+    socket.last_ping = time.time()
+    socket.send(packet.Packet(packet.PING))
+
+
+class Done:
+    """A background task that has run already, on the calling thread."""
+
+    def __init__(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        try:
+            target(*args, **kwargs)
+        except Exception:  # reported as a thread's would be
+            reported = threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+            threading.excepthook(reported)
+
+    def join(self, timeout: Optional[float] = None) -> None:
+        """Returns at once."""

@@ -1,0 +1,235 @@
+//! `WebSocket`, and the `Dispatcher` that gives its events to threads or to a hub.
+
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hangup_core::adopt;
+use hangup_core::ws;
+use hangup_core::ws::{codec, dispatch, Data, Ending, Event, Heartbeat, Offered, OpCode, Protocol, Settings};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::buffer::Payload;
+use crate::errors::to_python;
+
+/// The most that is copied to the kernel while attached: about 10 µs.
+const ATTACHED_LIMIT: usize = 32 * 1024;
+
+/// RFC 6455 section 4.2.2: the value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
+#[pyfunction]
+pub(crate) fn accept_key(key: &str) -> String {
+    ws::derive_accept_key(key.as_bytes())
+}
+
+fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+#[pyclass(frozen, module = "hangup._hangup")]
+pub(crate) struct Dispatcher(Arc<dispatch::Dispatcher>);
+
+#[pymethods]
+impl Dispatcher {
+    /// `parallel`: how many threads can make progress at once; None for a hub, which watches `fileno()`.
+    #[new]
+    #[pyo3(signature = (parallel, /))]
+    fn new(parallel: Option<usize>) -> PyResult<Self> {
+        Ok(Self(match parallel {
+            Some(parallel) => dispatch::Dispatcher::for_threads(parallel),
+            None => dispatch::Dispatcher::for_hub()?,
+        }))
+    }
+
+    /// Waits for a turn, at most `limit` seconds.
+    #[pyo3(signature = (limit, /))]
+    fn next(&self, py: Python<'_>, limit: f64) -> PyResult<Option<Turn>> {
+        let limit = seconds(limit)?;
+        Ok(py.detach(|| self.0.next(limit)).map(Turn::new))
+    }
+
+    /// A turn, if something waits.
+    fn try_next(&self) -> Option<Turn> {
+        self.0.try_next().map(Turn::new)
+    }
+
+    /// Readable while something waits; -1 for threads.
+    fn fileno(&self) -> i32 {
+        self.0.signal().map_or(-1, |signal| signal.as_raw_fd())
+    }
+
+    /// No turn is given any more. Waits until those who wait have left, at most `limit` seconds.
+    #[pyo3(signature = (limit, /))]
+    fn stop(&self, py: Python<'_>, limit: f64) -> PyResult<()> {
+        let limit = seconds(limit)?;
+        py.detach(|| self.0.stop(limit));
+        Ok(())
+    }
+
+    /// Threads that wait for a turn.
+    #[getter]
+    fn idle(&self) -> usize {
+        self.0.idle()
+    }
+}
+
+#[pyclass(frozen, module = "hangup._hangup")]
+pub(crate) struct Turn {
+    held: Mutex<Option<dispatch::Turn>>,
+    /// The WebSocket whose turn it is.
+    #[pyo3(get)]
+    id: u64,
+    /// Nobody waits for the next turn.
+    #[pyo3(get)]
+    is_last: bool,
+}
+
+impl Turn {
+    fn new(turn: dispatch::Turn) -> Self {
+        let (id, is_last) = (turn.socket().id(), turn.is_last);
+        Self { held: Mutex::new(Some(turn)), id, is_last }
+    }
+}
+
+#[pymethods]
+impl Turn {
+    /// str or bytes for a message, a tuple for everything else (see the stub); None ends the turn.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut turn = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = turn.as_mut().and_then(dispatch::Turn::take);
+        if event.is_none() {
+            *turn = None;
+        }
+        event.map(|event| event_to_python(py, event)).transpose()
+    }
+
+    /// The handler is about to wait: others go on.
+    fn step_aside(&self) {
+        if let Some(turn) = &*self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            turn.step_aside();
+        }
+    }
+
+    /// From now until the next `take`, a block gives the connection to somebody else.
+    fn let_others_in(&self) {
+        if let Some(turn) = &*self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            turn.let_others_in();
+        }
+    }
+}
+
+fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match event {
+        Event::Text(text) => PyString::new(py, &text).into_any(),
+        Event::Binary(bytes) => PyBytes::new(py, &bytes).into_any(),
+        Event::Probed => ("probed",).into_pyobject(py)?.into_any(),
+        Event::Upgraded => ("upgraded",).into_pyobject(py)?.into_any(),
+        Event::Closed(end) => ("closed", end.code, end.reason, end.cause.name(), end.received, end.sent)
+            .into_pyobject(py)?
+            .into_any(),
+    })
+}
+
+#[pyclass(frozen, weakref, module = "hangup._hangup")]
+pub(crate) struct WebSocket(Arc<ws::WebSocket>);
+
+#[pymethods]
+impl WebSocket {
+    /// Takes over the descriptor `fd`, whose upgrade was answered; `early`: what was read beyond the request.
+    /// Without a dispatcher its events wait for `receive`. `heartbeat`: Engine.IO's (interval, timeout) in seconds, or None for plain messages.
+    #[new]
+    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false))]
+    #[allow(clippy::too_many_arguments)] // keywords at the only caller
+    fn new(
+        py: Python<'_>,
+        fd: i32,
+        early: Vec<u8>,
+        dispatcher: Option<&Dispatcher>,
+        max_message: usize,
+        max_queued: usize,
+        stall_limit: f64,
+        close_limit: f64,
+        heartbeat: Option<(f64, f64)>,
+        upgrade: bool,
+    ) -> PyResult<Self> {
+        let fd = adopt::take_over(fd);
+        let protocol = match heartbeat {
+            None => Protocol::Plain,
+            Some((interval, timeout)) => Protocol::EngineIo {
+                heartbeat: Heartbeat { interval: seconds(interval)?, timeout: seconds(timeout)? },
+                upgrade,
+            },
+        };
+        let settings = Settings {
+            protocol,
+            max_message,
+            max_queued,
+            stall_limit: seconds(stall_limit)?,
+            close_limit: seconds(close_limit)?,
+        };
+        let dispatcher = dispatcher.map(|dispatcher| Arc::clone(&dispatcher.0));
+        let started = py.detach(|| ws::WebSocket::start(fd, early, settings, dispatcher));
+        started.map(Self).map_err(|error| to_python(py, &error, 0))
+    }
+
+    /// Unique in this process and its children.
+    #[getter]
+    fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    /// What waits to be sent, in bytes.
+    #[getter]
+    fn queued(&self) -> usize {
+        self.0.queued()
+    }
+
+    /// Payload and framing sent so far, in bytes.
+    #[getter]
+    fn sent(&self) -> u64 {
+        self.0.sent()
+    }
+
+    /// Offers str as text, bytes-like as binary: "sent", "queued", "gone" or "overflowed".
+    #[pyo3(signature = (data, /))]
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+        let frame = match data.cast::<PyString>() {
+            Ok(text) => codec::frame(OpCode::Data(Data::Text), text.to_cow()?.as_bytes()),
+            Err(_) => codec::frame(OpCode::Data(Data::Binary), Payload::new(data)?.as_slice()),
+        };
+        let offered = if frame.len() > ATTACHED_LIMIT {
+            py.detach(|| self.0.offer([frame]))
+        } else {
+            self.0.offer([frame])
+        };
+        Ok(match offered {
+            Offered::Sent => "sent",
+            Offered::Queued => "queued",
+            Offered::Gone => "gone",
+            Offered::Overflowed => "overflowed",
+        })
+    }
+
+    /// Waits for the next event, at most `limit` seconds (see `Turn.take`). For a WebSocket without a dispatcher.
+    #[pyo3(signature = (limit, /))]
+    fn receive<'py>(&self, py: Python<'py>, limit: f64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let limit = seconds(limit)?;
+        let event = match self.0.receive(Duration::ZERO) {
+            None => py.detach(|| self.0.receive(limit)),
+            there => there,
+        };
+        event.map(|event| event_to_python(py, event)).transpose()
+    }
+
+    /// Closes with `code` after what waits was sent. Never waits.
+    #[pyo3(signature = (code=1000, reason="", /))]
+    fn close(&self, py: Python<'_>, code: u16, reason: &str) {
+        py.detach(|| self.0.close(code, reason));
+    }
+
+    /// Ends it now: what waits is thrown away.
+    fn abort(&self) {
+        self.0.end(Ending::Here);
+    }
+}
