@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use hangup_core::adopt;
 use hangup_core::ws;
-use hangup_core::ws::{codec, dispatch, Data, Ending, Event, Heartbeat, Offered, OpCode, Protocol, Settings};
+use hangup_core::ws::{
+    codec, dispatch, Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Protocol, Settings,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -125,10 +127,13 @@ fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
         Event::Binary(bytes) => PyBytes::new(py, &bytes).into_any(),
         Event::Probed => ("probed",).into_pyobject(py)?.into_any(),
         Event::Upgraded => ("upgraded",).into_pyobject(py)?.into_any(),
-        Event::Closed(end) => ("closed", end.code, end.reason, end.cause.name(), end.received, end.sent)
-            .into_pyobject(py)?
-            .into_any(),
+        Event::Closed(closure) => closure_to_python(py, closure)?,
     })
+}
+
+fn closure_to_python(py: Python<'_>, closure: Closure) -> PyResult<Bound<'_, PyAny>> {
+    let Closure { code, reason, cause, received, sent } = closure;
+    Ok(("closed", code, reason, cause.name(), received, sent).into_pyobject(py)?.into_any())
 }
 
 #[pyclass(frozen, weakref, module = "hangup._hangup")]
@@ -189,6 +194,12 @@ impl WebSocket {
     #[getter]
     fn sent(&self) -> u64 {
         self.0.sent()
+    }
+
+    /// How it ended, as in `Turn.take`; None while it is not over.
+    #[getter]
+    fn ending<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.0.closure().map(|closure| closure_to_python(py, closure.clone())).transpose()
     }
 
     /// Offers str as text, bytes-like as binary: "sent", "queued", "gone" or "overflowed".

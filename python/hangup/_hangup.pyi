@@ -223,6 +223,10 @@ class WebSocket:
     def sent(self) -> int:
         """Payload and framing sent so far, in bytes."""
 
+    @property
+    def ending(self) -> tuple[str, int, str, str, int, int] | None:
+        """How it ended, as in ``Turn.take``; None while it is not over."""
+
     def send(self, data: Any, /) -> Literal["sent", "queued", "gone", "overflowed"]:
         """Offers str as text, bytes-like as binary. Never waits."""
 

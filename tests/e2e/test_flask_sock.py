@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,12 @@ websocket = pytest.importorskip("websocket")
 pytest.importorskip("flask_sock")
 
 APP = """
-import os, threading
+import os, threading, time
 from flask import Flask
 from flask_sock import Sock
 app = Flask(__name__)
 sock = Sock(app)
+left = threading.Event()
 
 @sock.route("/echo")
 def echo(ws):
@@ -32,6 +35,16 @@ def threads(ws):
                [threading.Thread(target=send, args=(letter,)) for letter in "abcdefgh"]]
     for sender in senders:
         sender.join()
+
+@sock.route("/watch")
+def watch(ws):
+    while ws.connected:
+        time.sleep(0.01)
+    left.set()
+
+@app.get("/left")
+def has_left():
+    return {"left": left.wait(10)}
 
 @app.get("/")
 def facts():
@@ -106,6 +119,18 @@ def test_handlers_that_wait_end_with_their_worker(
             client.shutdown()
         assert server.process.wait(8) == 0
         assert "Traceback" not in server.log
+
+
+def test_a_handler_that_only_looks_sees_that_its_client_left(tmp_path: Path) -> None:
+    """Without receiving or sending."""
+    with gunicorn(tmp_path, *args("gthread", ""), app=APP) as server:
+        server.ask()
+        client = websocket.create_connection(f"ws://127.0.0.1:{server.port}/watch", timeout=20)
+        client.sock.close()
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.request("GET", "/left")
+        assert json.loads(connection.getresponse().read()) == {"left": True}
+        connection.close()
 
 
 def test_what_is_no_handshake_gets_an_http_response(tmp_path: Path) -> None:

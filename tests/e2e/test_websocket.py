@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import re
 import signal
 import socket
 import threading
@@ -229,6 +231,67 @@ def test_polls_do_not_keep_out_what_ends_them(
         assert {client.transport() for client in clients} == {transports[-1]}
         for client in clients:
             client.disconnect()
+        assert "Traceback" not in server.log
+
+
+def test_polls_at_the_same_time_leave_no_descriptor_behind(tmp_path: Path) -> None:
+    """Of one session, which has nothing to say: each but the last is answered at once."""
+    with serve(tmp_path, STACKS[3]) as server:
+        with connected(server) as client:
+            client.sendall(
+                b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            )
+            sid = re.search(rb'"sid":"([^"]+)"', client.makefile("rb").read())
+        assert sid is not None
+        poll = b"GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\n\r\n" % sid[1]
+        before = server.ask()["fds"]
+        with contextlib.ExitStack() as kept:
+            polls = []
+            for _ in range(10):  # one by one: a sync worker waits for what a connection has to say
+                polls.append(kept.enter_context(connected(server)))
+                polls[-1].sendall(poll)
+                server.ask()  # it has seen the poll
+            for one in polls[:-1]:
+                assert one.makefile("rb").read().endswith(b"\r\n\r\n6")
+        assert server.ask()["fds"] <= before + 1
+
+
+@pytest.mark.parametrize("stack", [STACKS[0], STACKS[1]], ids=[IDS[0], IDS[1]])
+def test_a_polling_client_that_answers_its_pings_stays(
+    tmp_path: Path, stack: tuple[str, str, str, str, bool]
+) -> None:
+    """Over several pings, with a timeout that is shorter than their interval."""
+    with serve(tmp_path, stack, INTERVAL="1", TIMEOUT="0.5") as server:
+        client = socketio.Client(reconnection=False)
+        pings = threading.Semaphore(0)
+        receive = client.eio._receive_packet
+
+        def count(packet: Any) -> None:
+            receive(packet)
+            if packet.packet_type == 2:
+                pings.release()
+
+        client.eio._receive_packet = count
+        client.connect(f"http://127.0.0.1:{server.port}", transports=["polling"], wait_timeout=20)
+        for _ in range(4):
+            assert pings.acquire(timeout=10)
+            assert client.call("echo", "still here", timeout=10) == "still here"
+        assert server.ask()["disconnected"] == 0
+        client.disconnect()
+
+
+def test_a_worker_that_is_told_twice_leaves_once(tmp_path: Path) -> None:
+    """As systemd does, which signals every process of the group, while the master passes it on."""
+    with serve(tmp_path, STACKS[0], "--graceful-timeout", "10") as server:
+        worker = server.ask()["pid"]
+        clients = [open_websocket(server) for _ in range(50)]
+        for _ in range(20):
+            os.kill(worker, signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            assert client.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
+            client.close()
+        assert server.process.wait(8) == 0
         assert "Traceback" not in server.log
 
 

@@ -88,6 +88,8 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
         request = SimpleNamespace(headers=[])
         lasted = datetime.datetime.now() - began
         log = worker.log
+        if not hasattr(log, "access_log"):
+            return  # a logger_class of the user's that is not gunicorn's
         atoms = log.atoms_wrapper_class(log.atoms(response, request, line, lasted))
         ending = (
             f" websocket code={code} cause={cause} received={received} seconds={lasted.total_seconds():.3f}"

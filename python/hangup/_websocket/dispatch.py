@@ -26,7 +26,7 @@ from .._green import patched_by
 logger = logging.getLogger("hangup")
 
 #: Seconds after which a thread that got nothing to do ends, if another one waits.
-IDLE = 10.0
+IDLE = 1.0
 #: Seconds for which the end of the process waits for threads to return from native code.
 STOP = 1.0
 
@@ -49,6 +49,7 @@ class Dispatcher:
         self.native = native
         self._connections: dict[int, Connection] = {}
         self._registered = threading.Lock()
+        self._pid = os.getpid()
 
     def open(self, connection: Callable[[Any], Connection], start: Callable[[Any], Any]) -> Connection:
         """Starts a native WebSocket.
@@ -63,9 +64,8 @@ class Dispatcher:
         return made
 
     def connections(self) -> list[Connection]:
-        """Those whose end was not handled yet."""
-        with self._registered:
-            return list(self._connections.values())
+        """Those whose end was not handled yet. Takes no lock: signal handlers ask."""
+        return list(self._connections.values())
 
     def close_all(self, code: int) -> None:
         """Begins the close handshake with every client. Never waits."""
@@ -110,7 +110,10 @@ class ThreadDispatcher(Dispatcher):
                     return
                 continue
             if turn.is_last:
-                self._hire()
+                try:
+                    self._hire()
+                except RuntimeError as full:  # this thread goes on alone
+                    logger.warning("hangup: no thread for handlers: %s", full)
             current.turn = turn
             try:
                 self.run(turn)
@@ -119,6 +122,8 @@ class ThreadDispatcher(Dispatcher):
 
     def _stop(self) -> None:
         """Threads must not come back from native code into an interpreter that is gone."""
+        if os.getpid() != self._pid:
+            return  # a forked child has none of them
         self.close_all(1001)
         self._stopped = True
         self.native.stop(STOP)
@@ -141,6 +146,8 @@ class GreenDispatcher(Dispatcher):
     def _watch(self) -> None:
         while True:
             self._wait(self.native.fileno())
+            if os.getpid() != self._pid:
+                return  # in a forked child: the descriptor, and what it tells, are the parent's
             while (turn := self.native.try_next()) is not None:
                 self._spawn(self.run, turn)
 
@@ -178,6 +185,5 @@ def dispatcher(mode: Optional[str] = None) -> Dispatcher:
 
 
 def started() -> list[Dispatcher]:
-    """Those of this process."""
-    with _lock:
-        return [dispatcher for (pid, _), dispatcher in _dispatchers.items() if pid == os.getpid()]
+    """Those of this process. Takes no lock: signal handlers ask."""
+    return [dispatcher for (pid, _), dispatcher in list(_dispatchers.items()) if pid == os.getpid()]

@@ -82,10 +82,12 @@ class Session:
 
     def _open(self) -> None:
         self._probing = False
-        self._socket.last_ping = None  # who is silent is decided natively from now on
         self._socket.connected = self._socket.upgraded = True
         self._socket.upgrading = False
         self._socket.queue.attach(self.native)
+        self._socket.last_ping = None  # who is silent is decided natively from now on
+        if self._socket.closed:
+            self.native.close(1000)  # closed while it was probing: nobody else would
 
     def _receive(self, data: Any) -> None:
         if not self._socket.closed:
@@ -114,9 +116,6 @@ def leave(socket: Any, reason: str) -> None:
     socket.server.sockets.pop(socket.sid, None)
 
 
-_telling = threading.Lock()  # shared by all outlets; held for two assignments
-
-
 @functools.cache
 def outlet_class(base: type) -> type:
     """A queue class of an asynchronous model, with a way out to the native connection."""
@@ -124,43 +123,58 @@ def outlet_class(base: type) -> type:
     class Outlet(base):  # type: ignore[misc]
         """What ``engineio.Socket`` puts its packets into."""
 
-        _native: Any = None
-        _when_filled: Optional[Callable[[], Any]] = None
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._native: Any = None
+            self._when_filled: Optional[Callable[[bool], Any]] = None
+            self._order = threading.RLock()  # what is put first is sent first, also around the attachment
+
+        @property
+        def is_attached(self) -> bool:
+            """Whether packets go to a native connection."""
+            return self._native is not None
 
         def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
-            if self._native is None:
-                super().put(item, *args, **kwargs)
-                self._tell()
+            with self._order:
                 if self._native is None:
-                    return
-                self._move()  # attached meanwhile
-            else:
-                self._send(item)
+                    super().put(item, *args, **kwargs)  # unbounded: never waits
+                else:
+                    self._send(item)
+            self._tell()
 
         def attach(self, native: Any) -> None:
             """From now on packets go to ``native``, those that wait first."""
-            self._native = native
-            self._move()
+            with self._order:
+                self._native = native
+                while not self.empty():
+                    item = self.get(block=False)
+                    self.task_done()
+                    self._send(item)
+            self._tell()
 
-        def when_filled(self, function: Callable[[], Any]) -> None:
-            """Calls ``function`` once, as soon as something waits."""
-            self._when_filled = function
-            if not self.empty():
+        def when_filled(self, function: Callable[[bool], Any]) -> None:
+            """Calls ``function(True)`` once, as soon as something waits; ``function(False)`` when another one takes
+            its place.
+            """
+            with self._order:
+                displaced, self._when_filled = self._when_filled, function
+                filled = self._native is not None or not self.empty()
+            if displaced is not None:
+                displaced(False)
+            if filled:
                 self._tell()
 
         def _tell(self) -> None:
-            with _telling:
+            if self._when_filled is None:
+                return
+            with self._order:
                 function, self._when_filled = self._when_filled, None
             if function is not None:
-                function()
+                function(True)
 
         def join(self) -> None:
             if self._native is None:
                 super().join()
-
-        def _move(self) -> None:
-            while not self.empty():
-                self._send(self.get(block=False))
 
         def _send(self, packet: Any) -> None:
             if packet is None:
@@ -188,29 +202,29 @@ class Driver:
         self._mode = mode
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        # A worker without a hub's patch runs no hub, whatever model the application chose.
+        hub = patched_by() or ("threading" if "gunicorn.socket" in environ else self._mode)
+        dispatcher = dispatch.dispatcher(hub)  # before the connection leaves: this may fail
         try:
             taken = takeover.take(environ)
         except takeover.Declined as reason:
             logger.debug("hangup: a WebSocket is served stock: %s", reason)
             return self._stock(self._handler, self._server)(environ, start_response)
-        self._begin(environ, taken)
+        self._begin(dispatcher, environ, taken)
         takeover.trim(environ)
         if taken.sink is not None:
             start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
         return takeover.Ended(taken.sink)
 
-    def _begin(self, environ: dict[str, Any], taken: takeover.Taken) -> None:
+    def _begin(self, dispatcher: dispatch.Dispatcher, environ: dict[str, Any], taken: takeover.Taken) -> None:
         server, socket = self._server, self._handler.__self__
-        # A worker without a hub's patch runs no hub, whatever model the application chose.
-        hub = patched_by() or ("threading" if "gunicorn.socket" in environ else self._mode)
-        dispatcher = dispatch.dispatcher(hub)
 
         def start(native: Any) -> Any:
             return _hangup.WebSocket(
                 taken.fd,
                 taken.early,
                 native,
-                max_message=server.max_http_buffer_size,
+                max_message=int(server.max_http_buffer_size),
                 max_queued=MAX_QUEUED,
                 stall_limit=float(server.ping_interval + server.ping_timeout),
                 close_limit=CLOSE_LIMIT,

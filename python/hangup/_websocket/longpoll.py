@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 import threading
 from typing import Any, Callable
 from urllib.parse import parse_qs
@@ -75,21 +76,34 @@ def answer_later(eio: Any, stock: Callable[..., Any], session: Any, environ: dic
         taken = takeover.leave(environ)
     except takeover.Declined:
         return False
-    task = functools.partial(_answer, stock, environ, taken)
-    session.queue.when_filled(lambda: eio.start_background_task(task))
+    client = SafeSocket(taken.fd)
+    if taken.sink is not None:
+        taken.sink.close()
+
+    def answer(filled: bool) -> None:
+        application = stock if filled else functools.partial(_nothing, eio)
+        eio.start_background_task(functools.partial(_answer, application, environ, client))
+
+    session.queue.when_filled(answer)
     return True
 
 
-def _answer(stock: Callable[..., Any], environ: dict[str, Any], taken: takeover.Taken) -> None:
+def _nothing(eio: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """The response to a poll that another one of its client took the place of."""
+    packet = sys.modules["engineio.packet"]
+    response = eio._ok([packet.Packet(packet.NOOP)])
+    start_response(response["status"], response["headers"] + eio._cors_headers(environ))
+    return [response["response"]]
+
+
+def _answer(application: Callable[..., Any], environ: dict[str, Any], client: SafeSocket) -> None:
     head: list[str] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
         head[:] = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
 
-    with SafeSocket(taken.fd) as client:
-        if taken.sink is not None:
-            taken.sink.close()
-        body = b"".join(stock(environ, start_response))
+    with client:
+        body = b"".join(application(environ, start_response))
         head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         client.settimeout(STALL)
         try:

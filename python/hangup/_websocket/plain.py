@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 import weakref
 from collections import deque
@@ -19,6 +20,8 @@ from . import dispatch, takeover
 
 #: Bytes that may wait for the client before :meth:`WebSocket.send` waits for room.
 HIGH_WATER = 1024 * 1024
+#: Bytes that may wait for the client at all: also the largest message that can be sent.
+MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds between looks for signals, and for room.
 LOOK = 0.05
 
@@ -68,12 +71,14 @@ class WebSocket:
         self.subprotocol = next((name for name in subprotocols if name in offered), None)
         taken = takeover.take(environ, self.subprotocol)
         self._sink = taken.sink
+        self._pid = os.getpid()
         self._ending: Optional[tuple[int, str]] = None
+        self._ended = threading.Lock()  # taken for good by whoever meets the end first
         self._on_end = environ.get("hangup.on_websocket_end")
         limits: dict[str, Any] = {
-            "max_message": max_message_size,
-            "max_queued": max_message_size + 2 * HIGH_WATER,
-            "stall_limit": stall_limit,
+            "max_message": int(max_message_size),
+            "max_queued": MAX_QUEUED,
+            "stall_limit": min(stall_limit, 86_400.0),
             "close_limit": 2.0,
         }
         self._inbox: Any = None
@@ -89,13 +94,13 @@ class WebSocket:
             )
             self._native = self._inbox.native
 
-        _open.add(self)
-        self._pid = os.getpid()
+        key = id(self)
+        _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
 
     @property
     def connected(self) -> bool:
-        """False once :meth:`receive` or :meth:`send` has met the end."""
-        return self._ending is None
+        """False once the WebSocket is closed; messages that came before may still be received."""
+        return not self._is_over()
 
     def send(self, data: Union[str, bytes, bytearray, memoryview]) -> None:
         """Sends a message; waits while much waits for the client.
@@ -103,9 +108,10 @@ class WebSocket:
         Raises:
             Closed: the WebSocket is closed.
         """
-        while self._native.queued > HIGH_WATER and self._ending is None:
+        while self._native.queued > HIGH_WATER and not self._is_over():
             self._pause(LOOK)
-        if self._ending is not None or self._native.send(data) in ("gone", "overflowed"):
+        if self._is_over() or self._native.send(data) in ("gone", "overflowed"):
+            self._is_over()
             raise self._closed()
 
     def receive(self, timeout: Optional[float] = None) -> Union[str, bytes, None]:
@@ -114,20 +120,25 @@ class WebSocket:
         Raises:
             Closed: the WebSocket is closed, and everything that came before was received.
         """
-        if self._ending is not None:
-            raise self._closed()
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            over = self._is_over()  # first: what came before the end is there by then
             left = 1.0 if deadline is None else min(deadline - time.monotonic(), 1.0)
-            event = self._next(max(left, 0.0))
+            event = self._next(0.0 if over else max(left, 0.0))
             if isinstance(event, tuple):
                 self._end(*event[1:])
-                raise self._closed()
-            if event is not None:
+            elif event is not None:
                 message: Union[str, bytes] = event
                 return message
-            if deadline is not None and time.monotonic() >= deadline:
+            elif over:
+                raise self._closed()
+            elif deadline is not None and time.monotonic() >= deadline:
                 return None
+
+    def _is_over(self) -> bool:
+        if self._ending is None and (ending := self._native.ending) is not None:
+            self._end(*ending[1:])
+        return self._ending is not None
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begins the close handshake after what was sent. Idempotent; never waits."""
@@ -144,6 +155,8 @@ class WebSocket:
         return self._native.receive(limit) if self._inbox is None else self._inbox.get(limit)
 
     def _end(self, code: int, reason: str, cause: str, received: int, sent: int) -> None:
+        if not self._ended.acquire(blocking=False):
+            return
         self._ending = (code, reason)
         if self._sink is not None:
             self._sink.close()
@@ -164,13 +177,15 @@ class WebSocket:
 
 
 #: Those that may still be open. Each knows the process that it belongs to.
-_open: weakref.WeakSet[WebSocket] = weakref.WeakSet()
+_open: dict[int, weakref.ref[WebSocket]] = {}
 
 
 def close_all(code: int) -> None:
     """Begins the close handshake with every client of this process. Never waits."""
-    for websocket in list(_open):
-        websocket.begin_close(code)
+    for reference in list(_open.values()):  # one step: other threads add to it, and a signal handler is here
+        websocket = reference()
+        if websocket is not None:
+            websocket.begin_close(code)
 
 
 class _Inbox:

@@ -134,11 +134,15 @@ def _take(environ: dict[str, Any], sock: Any, early: bytes) -> Taken:
 
 
 def _leave_a_dummy(sock: Any, early: bytes) -> Taken:
-    number = sock.fileno()
-    fd = os.dup(number)
     dummy, sink = socket.socketpair()
-    os.dup2(dummy.fileno(), number, inheritable=False)
-    dummy.close()
+    with dummy:
+        try:
+            number = sock.fileno()
+            fd = os.dup(number)
+            os.dup2(dummy.fileno(), number, inheritable=False)
+        except OSError:
+            sink.close()
+            raise
     return Taken(fd, early, sink)
 
 

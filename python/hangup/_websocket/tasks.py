@@ -95,7 +95,9 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
     def start_background_task(target: Any, *args: Any, **kwargs: Any) -> Any:
         name = getattr(target, "__name__", "")
         if name == "_send_ping" and hasattr(target, "__self__"):
-            ping = functools.partial(ping_if_polling, target.__self__)
+            socket = target.__self__
+            socket.last_ping = None  # engineio 4.8 clears it here, in what is not run
+            ping = functools.partial(ping_if_polling, socket)
             if mode == "threading":
                 return timer.call_later(eio.ping_interval, ping)
             return stock(lambda: (eio.sleep(eio.ping_interval), ping()))
@@ -110,11 +112,13 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
 
 def ping_if_polling(socket: Any) -> None:
     """``engineio.Socket._send_ping`` after its sleep; native connections ping by themselves."""
-    if socket.closing or socket.closed or getattr(socket.queue, "_native", None) is not None:
+    if socket.closing or socket.closed or socket.queue.is_attached:
         return
     packet = sys.modules["engineio.packet"]
     socket.last_ping = time.time()
     socket.send(packet.Packet(packet.PING))
+    if socket.queue.is_attached:  # upgraded meanwhile: its pong is not seen here
+        socket.last_ping = None
 
 
 class Done:

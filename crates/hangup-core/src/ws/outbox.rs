@@ -57,6 +57,9 @@ impl Outbox {
         if self.sealed {
             return false;
         }
+        if self.bytes == 0 {
+            self.moved = Instant::now();
+        }
         self.bytes += close_frame.len();
         self.frames.push_back(close_frame);
         self.sealed = true;

@@ -12,7 +12,7 @@ use super::codec;
 use super::dispatch::Dispatcher;
 use super::engine_io::Heartbeat;
 use super::outbox::{Outbox, Pushed};
-use super::strand::{Ending, Entry, Event, Strand};
+use super::strand::{Closure, Ending, Entry, Event, Strand};
 use super::task::Task;
 use crate::cause::{Cause, Op};
 use crate::engine;
@@ -62,6 +62,17 @@ pub enum Offered {
     Overflowed,
 }
 
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is left, or somebody else is at it.
+    All,
+    /// Something is left.
+    Some,
+    /// Something is left, and the kernel has no room.
+    Full,
+}
+
 /// A connection. See the module documentation.
 #[derive(Debug)]
 pub struct WebSocket {
@@ -77,6 +88,7 @@ pub struct WebSocket {
     closed_with: OnceLock<(u16, String)>,
     /// Why it must end at once, if it must.
     doom: Mutex<Option<Ending>>,
+    closure: OnceLock<Closure>,
     changed: Notify,
     sent: AtomicU64,
 }
@@ -105,6 +117,7 @@ impl WebSocket {
             blocked: AtomicBool::new(false),
             closed_with: OnceLock::new(),
             doom: Mutex::new(None),
+            closure: OnceLock::new(),
             changed: Notify::new(),
             sent: AtomicU64::new(0),
         });
@@ -199,8 +212,8 @@ impl WebSocket {
             return Offered::Queued;
         }
         match self.flush(1) {
-            Ok(true) => Offered::Sent,
-            Ok(false) => {
+            Ok(Flushed::All) => Offered::Sent,
+            Ok(Flushed::Some | Flushed::Full) => {
                 self.wake();
                 Offered::Queued
             }
@@ -211,34 +224,47 @@ impl WebSocket {
         }
     }
 
-    /// Sends at most `batches` times what waits. False if something is left for the task.
-    pub(super) fn flush(&self, batches: usize) -> Result<bool> {
+    /// Sends at most `batches` times what waits.
+    pub(super) fn flush(&self, batches: usize) -> Result<Flushed> {
         for _ in 0..batches {
             let lane = match self.fd.lane(Lane::Write, Op::Send, Patience::Never) {
                 Ok(lane) => lane,
                 // Whoever holds the lane looks at the queue again after leaving it.
-                Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => return Ok(true),
+                Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {
+                    return Ok(Flushed::All)
+                }
                 Err(error) => return Err(error),
             };
-            let Some(batch) = self.outbox().next() else { return Ok(true) };
-            match lane.try_send(&batch, 0) {
-                Ok(count) => {
+            let batch = self.outbox().next();
+            match batch.map(|batch| lane.try_send(&batch, 0)) {
+                None => {}
+                Some(Ok(count)) => {
+                    self.blocked.store(false, Ordering::Release); // there was room
                     self.sent.fetch_add(count as u64, Ordering::Relaxed);
                     self.outbox().advance(count);
                 }
-                Err(error) if error.cause == Cause::WouldBlock => {
+                Some(Err(error)) if error.cause == Cause::WouldBlock => {
                     self.blocked.store(true, Ordering::Release);
-                    return Ok(false);
+                    return Ok(Flushed::Full);
                 }
-                Err(error) if error.cause == Cause::Interrupted => {}
-                Err(error) => return Err(error),
+                Some(Err(error)) if error.cause == Cause::Interrupted => {}
+                Some(Err(error)) => return Err(error),
             }
             drop(lane);
             if self.outbox().is_empty() {
-                return Ok(true);
+                return Ok(Flushed::All);
             }
         }
-        Ok(false)
+        Ok(Flushed::Some)
+    }
+
+    /// How it ended, once it is over.
+    pub fn closure(&self) -> Option<&Closure> {
+        self.closure.get()
+    }
+
+    pub(super) fn is_over(&self, closure: Closure) {
+        let _ = self.closure.set(closure); // its task ends once
     }
 
     /// Waits for the next event, at most for `limit`.

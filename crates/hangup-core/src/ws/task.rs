@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::codec::{self, Decoder, Incoming, Violation};
 use super::dispatch::Dispatcher;
 use super::engine_io::{EngineIo, Step};
-use super::socket::{Protocol, Settings, WebSocket};
+use super::socket::{Flushed, Protocol, Settings, WebSocket};
 use super::strand::{Closure, Ending, Entry, Event};
 use crate::cause::{Cause, Op};
 use crate::fd::{sys, Lane, Lease, Patience};
@@ -86,6 +86,7 @@ impl Task {
         let (code, reason, cause) = closure;
         let (received, sent) = (self.received, self.socket.sent());
         let closure = Closure { code, reason, cause, received, sent };
+        self.socket.is_over(closure.clone());
         self.report(Event::Closed(closure));
     }
 
@@ -118,8 +119,8 @@ impl Task {
                     Ok(mut ready) => {
                         socket.blocked.store(false, std::sync::atomic::Ordering::Release);
                         match socket.flush(FAIR) {
-                            Ok(_) if socket.blocked.load(std::sync::atomic::Ordering::Acquire) => ready.clear_ready(),
-                            Ok(_) => {}
+                            Ok(Flushed::Full) => ready.clear_ready(),
+                            Ok(Flushed::All | Flushed::Some) => {}
                             Err(_) => socket.end(Ending::Transport),
                         }
                     }
