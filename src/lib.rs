@@ -7,6 +7,7 @@ mod acceptor;
 mod buffer;
 mod errors;
 mod ledger;
+mod payload;
 mod socket;
 mod websocket;
 
@@ -21,6 +22,8 @@ mod _hangup {
     use crate::ledger::{
         can_send_files, drain, objection, open_descriptors, owns, snapshot, totals, watch_forks,
     };
+    #[pymodule_export]
+    use crate::payload::contains_bytes;
     #[pymodule_export]
     use crate::socket::{Pin, Socket};
     #[pymodule_export]

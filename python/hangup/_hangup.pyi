@@ -14,6 +14,7 @@ __all__ = [
     "WebSocket",
     "accept_key",
     "can_send_files",
+    "contains_bytes",
     "drain",
     "objection",
     "open_descriptors",
@@ -137,6 +138,13 @@ def objection(fd: int) -> str | None: ...
 def can_send_files() -> bool: ...
 def drain(limit: float) -> int: ...
 def watch_forks() -> None: ...
+def contains_bytes(data: object, /) -> bool:
+    """Whether ``bytes`` or ``bytearray`` are in a payload: in itself, in its lists, or in the values of its dicts.
+
+    Raises:
+        RecursionError: it is nested more than 1,000 deep.
+    """
+
 def accept_key(key: str) -> str:
     """The value of ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
 

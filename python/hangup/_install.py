@@ -47,7 +47,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
-    from ._websocket import engineio, tasks
+    from ._websocket import engineio, socketio, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
@@ -61,12 +61,25 @@ def take_over_socketio(server: Any) -> None:
     eio = server.eio
     if isinstance(eio.sockets, engineio.Sessions):
         return
-    eio._async = engineio.parts(eio._async, eio.async_mode)
+    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_routes)
     eio.sockets = engineio.Sessions(eio.sockets)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio.send_packet)
     eio.handle_request = engineio.gate(eio)
+    server.packet_class = socketio.packet_class(server.packet_class)
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
+
+
+def _remember_routes(environ: dict[str, Any]) -> None:
+    """Has the routing of a connection's URL remembered by its Flask application, if it is one (of Flask-SocketIO)."""
+    from ._websocket.routes import remembering
+
+    app = environ.get("flask.app")
+    if app is None or "create_url_adapter" in vars(app):
+        return
+    flask = sys.modules["flask"]
+    if type(app).create_url_adapter is flask.Flask.create_url_adapter:
+        _replace(app, "create_url_adapter", remembering(app.create_url_adapter))
 
 
 def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:

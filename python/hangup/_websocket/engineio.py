@@ -26,6 +26,8 @@ from . import dispatch, longpoll, takeover, tasks
 
 logger = logging.getLogger("hangup")
 
+OnTaken = Callable[[dict[str, Any]], None]
+
 #: Bytes that may wait for one client. A client that reads nothing is left by its heartbeat long before.
 MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds for the close handshake: gunicorn's figure for a lingering close.
@@ -90,8 +92,15 @@ class Session:
             self.native.close(1000)  # closed while it was probing: nobody else would
 
     def _receive(self, data: Any) -> None:
-        if not self._socket.closed:
-            self._socket.receive(self._packet.Packet(encoded_packet=data))
+        """A message packet, as ``engineio.Socket.receive`` does it."""
+        socket, server = self._socket, self._socket.server
+        if socket.closed:
+            return
+        if server.logger.isEnabledFor(logging.INFO):
+            socket.receive(self._packet.Packet(encoded_packet=data))
+            return
+        message = data[1:] if isinstance(data, str) else data
+        server._trigger_event("message", socket.sid, message, run_async=server.async_handlers)
 
     def _closed(self, code: int, reason: str, cause: str, received: int, sent: int) -> None:
         socket = self._socket
@@ -193,13 +202,15 @@ class Driver:
         server: the ``engineio.Server``.
         stock: what it stands in for, used where a connection cannot leave its server.
         mode: whose hub runs the handlers.
+        on_taken: told the environ of each connection that left its server.
     """
 
-    def __init__(self, handler: Any, server: Any, *, stock: Any, mode: str) -> None:
+    def __init__(self, handler: Any, server: Any, *, stock: Any, mode: str, on_taken: OnTaken) -> None:
         self._handler = handler
         self._server = server
         self._stock = stock
         self._mode = mode
+        self._on_taken = on_taken
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         # A worker without a hub's patch runs no hub, whatever model the application chose.
@@ -232,6 +243,7 @@ class Driver:
                 upgrade=socket.connected,
             )
 
+        self._on_taken(environ)
         on_end = environ.get("hangup.on_websocket_end")
         dispatcher.open(lambda native: Session(dispatcher, socket, native, taken.sink, on_end), start)
 
@@ -269,16 +281,17 @@ def sender(stock: Callable[..., Any]) -> Callable[..., Any]:
     return send_packet
 
 
-def parts(stock: dict[str, Any], mode: str) -> dict[str, Any]:
+def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken) -> dict[str, Any]:
     """What replaces ``engineio.Server._async`` on one server.
 
     Args:
         stock: the parts of its asynchronous model, which all servers share.
         mode: the model's name.
+        on_taken: see :class:`Driver`.
     """
     ours = {
         **stock,
-        "websocket": functools.partial(Driver, stock=stock["websocket"], mode=mode),
+        "websocket": functools.partial(Driver, stock=stock["websocket"], mode=mode, on_taken=on_taken),
         "queue": outlet_class(stock["queue"]),
         "sleep": tasks.sleeper(stock["sleep"]),
     }

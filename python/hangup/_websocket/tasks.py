@@ -94,6 +94,10 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
     @functools.wraps(stock)
     def start_background_task(target: Any, *args: Any, **kwargs: Any) -> Any:
         name = getattr(target, "__name__", "")
+        turn = getattr(dispatch.current, "turn", None)
+        if turn is not None and name == "_handle_event_internal":
+            turn.let_others_in()
+            return Done(target, *args, **kwargs)
         if name == "_send_ping" and hasattr(target, "__self__"):
             socket = target.__self__
             socket.last_ping = None  # engineio 4.8 clears it here, in what is not run
@@ -101,10 +105,6 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
             if mode == "threading":
                 return timer.call_later(eio.ping_interval, ping)
             return stock(lambda: (eio.sleep(eio.ping_interval), ping()))
-        turn = getattr(dispatch.current, "turn", None)
-        if name == "_handle_event_internal" and turn is not None:
-            turn.let_others_in()
-            return Done(target, *args, **kwargs)
         return stock(target, *args, **kwargs)
 
     return start_background_task
