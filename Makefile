@@ -41,7 +41,10 @@ build: $(VENV)/ready
 demo: setup build
 	$(BIN)/hangup demo
 
+# The peers are skipped by name where they cannot be installed.
 bench: setup build
+	cargo build --release --quiet -p hangup-load
+	@npm ci --prefix benches/node --no-audit --no-fund --silent || echo "SKIPPED: Node's Socket.IO cannot be installed"
 	$(BIN)/python -m benches
 
 ## tests ------------------------------------------------------------------------------------------------

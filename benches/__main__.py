@@ -7,13 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 
-from . import bench_http, bench_import, bench_mutex, bench_socket
+from . import bench_http, bench_import, bench_mutex, bench_socket, bench_websocket
 from ._load import client_name
 from ._machine import cores, facts
 from ._report import say, table, write
 from ._rows import Row
 
-NAMES = (*bench_http.CASES, *bench_socket.CASES, *bench_import.CASES, *bench_mutex.CASES)
+NAMES = (
+    *bench_http.CASES,
+    *bench_socket.CASES,
+    *bench_import.CASES,
+    *bench_mutex.CASES,
+    *bench_websocket.CASES,
+)
 
 
 def main() -> int:
@@ -55,6 +61,9 @@ def _measure(name: str, chosen: argparse.Namespace) -> Iterator[Row]:
     elif name in bench_socket.CASES:
         pairs = bench_socket.QUICK if chosen.quick else bench_socket.THOROUGH
         yield from bench_socket.measure(name, pairs, chosen.control)
+    elif name in bench_websocket.CASES:
+        length = bench_websocket.QUICK if chosen.quick else bench_websocket.THOROUGH
+        yield from bench_websocket.measure(name, length, chosen.control)
     elif name in bench_import.CASES:
         pairs = bench_import.QUICK if chosen.quick else bench_import.THOROUGH
         yield from bench_import.measure(name, pairs, chosen.control)

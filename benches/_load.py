@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from ._machine import pinned
-from ._server import ROOT
+from ._process import ROOT
 
 _TOTAL = re.compile(r"(\d+) requests in ([0-9.]+)(us|ms|s|m)")
 _GRACE_SECONDS = 30

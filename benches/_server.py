@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from http.client import HTTPConnection
-from pathlib import Path
-from types import TracebackType
-from typing import Callable, Optional
+from typing import Optional
 
-from ._machine import pinned
+from ._process import ROOT, Process, Unavailable
 
-ROOT = Path(__file__).resolve().parents[1]
-
-_LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:([0-9]+)")
+LISTENING = r"Listening at: http://127\.0\.0\.1:([0-9]+)"
 _GUARDING = "hangup: guarding the connections of"
-_BOOT_SECONDS = 20.0
-_STOP_SECONDS = 5.0
-_THREADS = 4
-
-
-class Unavailable(Exception):
-    """What a row needs is not there; the message says what, and how to get it."""
 
 
 def gunicorn_path(version: Optional[str]) -> list[str]:
@@ -44,82 +25,48 @@ def gunicorn_path(version: Optional[str]) -> list[str]:
     return [str(home)]
 
 
-class Server:
+class Server(Process):
     """Use as a context manager.
 
     Args:
         guarded: whether hangup's configuration is used.
         worker: as for ``-k``.
-        app: a name in :mod:`benches.apps`.
+        app: as gunicorn's last argument.
         core: for all its processes.
         version: of gunicorn; None for the installed one.
-
-    Attributes:
-        port: it listens at, on 127.0.0.1.
+        threads: of a gthread worker.
+        env: more of its environment.
     """
 
-    def __init__(self, guarded: bool, worker: str, app: str, core: int, version: Optional[str]) -> None:
-        self._path = gunicorn_path(version)
+    def __init__(
+        self,
+        guarded: bool,
+        worker: str,
+        app: str,
+        core: int,
+        version: Optional[str] = None,
+        threads: int = 4,
+        env: Optional[dict[str, str]] = None,
+    ) -> None:
         self._guarded = guarded
-        self._home = tempfile.TemporaryDirectory(prefix="hangup-bench-")
         words = ["-m", "gunicorn", "-k", worker, "-b", "127.0.0.1:0", "--graceful-timeout", "1"]
         if guarded:
             words += ["-c", "python:hangup.gunicorn"]
         if worker == "gthread":
-            words += ["--threads", str(_THREADS)]
-        self._command = pinned(core, [sys.executable, *words, f"benches.apps:{app}"])
-        self.port = 0
+            words += ["--threads", str(threads)]
+        super().__init__([*words, app], LISTENING, core, gunicorn_path(version), env)
 
     def __enter__(self) -> Server:
-        log = Path(self._home.name) / "log"
-        with log.open("wb") as sink:
-            self._master = subprocess.Popen(
-                self._command,
-                cwd=ROOT,
-                env=self._environment(),
-                stdout=sink,
-                stderr=sink,
-                start_new_session=True,
-            )
-        try:
-            self._until(lambda: _LISTENING.search(log.read_text()) is not None, log)
-            found = _LISTENING.search(log.read_text())
-            assert found is not None
-            self.port = int(found.group(1))
-            self._until(self._answers, log)
-            if (_GUARDING in log.read_text()) != self._guarded:
-                raise Unavailable(f"guarded: {not self._guarded}, which is not what was asked for")
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        super().__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self._master.send_signal(signal.SIGTERM)
-        try:
-            self._master.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._master.pid, signal.SIGKILL)  # its own session: nobody else's processes
-            self._master.wait()
-        self._home.cleanup()
+    def check(self) -> None:
+        self.until(self._answers)
+        if (_GUARDING in self.log) != self._guarded:
+            raise Unavailable(f"guarded: {not self._guarded}, which is not what was asked for")
 
-    def worker(self) -> int:
-        """The process id of the worker."""
-        master = self._master.pid
-        return int(Path(f"/proc/{master}/task/{master}/children").read_text().split()[0])
-
-    def cpu(self) -> float:
-        """Seconds for which the worker's threads have been on a CPU. Those that ended are not counted."""
-        total = 0
-        for task in Path(f"/proc/{self.worker()}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ends just now
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+    def pid(self) -> int:
+        return self.child()
 
     def get(self) -> bytes:
         """The body of one answer.
@@ -139,24 +86,3 @@ class Server:
             return bool(self.get())
         except OSError:
             return False
-
-    def _environment(self) -> dict[str, str]:
-        unwanted = (
-            "GUNICORN_CMD_ARGS",
-            "HANGUP",
-            "XDG_RUNTIME_DIR",
-            "PYTHONDONTWRITEBYTECODE",
-            "WEB_CONCURRENCY",
-        )
-        kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-        path = [*self._path, *filter(None, [kept.get("PYTHONPATH")])]
-        # HOME: gunicorn's control socket goes below it, and two servers must not share one.
-        own = {"HOME": self._home.name, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(path)}
-        return {**kept, **own, "PYTHONUNBUFFERED": "1"}
-
-    def _until(self, condition: Callable[[], bool], log: Path) -> None:
-        deadline = time.monotonic() + _BOOT_SECONDS
-        while not condition():
-            if self._master.poll() is not None or time.monotonic() > deadline:
-                raise Unavailable(f"gunicorn did not start: {log.read_text()[-600:]}")
-            time.sleep(0.02)

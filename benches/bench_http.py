@@ -8,8 +8,9 @@ from typing import NamedTuple, Optional
 
 from ._load import LoadFailed, client_name, load
 from ._machine import cores
+from ._process import Unavailable
 from ._rows import Bar, Row, compared, paired, skipped
-from ._server import Server, Unavailable
+from ._server import Server
 from .apps import MEGABYTE
 
 CONNECTIONS = 8
@@ -78,7 +79,7 @@ def _round(
     home, away = cores()
     with contextlib.ExitStack() as running:
         stock, hangup = (
-            running.enter_context(Server(which, case.worker, case.app, home, version))
+            running.enter_context(Server(which, case.worker, f"benches.apps:{case.app}", home, version))
             for which in (False, guarded)
         )
         _check(stock, hangup, case)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ._machine import cores, pinned
 from ._rows import Bar, Row, skipped
-from ._server import ROOT
+from ._process import ROOT
 
 CASES = ("fd-mutex",)
 

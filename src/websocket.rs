@@ -48,7 +48,11 @@ impl Dispatcher {
     #[pyo3(signature = (limit, /))]
     fn next(&self, py: Python<'_>, limit: f64) -> PyResult<Option<Turn>> {
         let limit = seconds(limit)?;
-        Ok(py.detach(|| self.0.next(limit)).map(Turn::new))
+        let turn = match self.0.try_next() {
+            None => py.detach(|| self.0.next(limit)),
+            there => there,
+        };
+        Ok(turn.map(Turn::new))
     }
 
     /// A turn, if something waits.
@@ -174,7 +178,8 @@ impl WebSocket {
             close_limit: seconds(close_limit)?,
         };
         let dispatcher = dispatcher.map(|dispatcher| Arc::clone(&dispatcher.0));
-        let started = py.detach(|| ws::WebSocket::start(fd, early, settings, dispatcher));
+        // Attached: it takes microseconds, and to come back from a detour costs a thread's turn under the GIL.
+        let started = ws::WebSocket::start(fd, early, settings, dispatcher);
         started.map(Self).map_err(|error| to_python(py, &error, 0))
     }
 

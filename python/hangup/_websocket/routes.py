@@ -16,9 +16,15 @@ from typing import Any, Callable, Optional
 #: Where a connection's adapter is kept: in its environ, which lives as long as it does.
 KEY = "hangup.url_adapter"
 
+#: For requests that are no route of their application, as Socket.IO's are: what a match depends on, and what it raised.
+Failed = dict[tuple[Any, ...], Exception]
+#: Names of hosts are the clients' to choose.
+FAILED_LIMIT = 64
+
 
 def remembering(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Stands in for ``flask.Flask.create_url_adapter`` of one application."""
+    failed: Failed = {}
 
     @functools.wraps(stock)
     def create_url_adapter(request: Optional[Any]) -> Any:
@@ -26,28 +32,23 @@ def remembering(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
             return stock(request)
         adapter = request.environ.get(KEY)
         if adapter is None:
-            adapter = request.environ[KEY] = Adapter(stock(request))
+            adapter = request.environ[KEY] = Adapter(stock(request), failed)
         return adapter
 
     return create_url_adapter
 
 
-@functools.cache
-def _not_found() -> Exception:
-    """What most adapters raise: a Socket.IO path is no route of its application. One for all of them, because an
-    exception refers to the context in which it was raised last, and connections may be many.
-    """
-    from werkzeug.exceptions import NotFound
-
-    return NotFound()
-
-
 class Adapter:
-    """A ``werkzeug.routing.MapAdapter`` that matches its own URL once."""
+    """A ``werkzeug.routing.MapAdapter`` that matches its own URL once.
 
-    def __init__(self, stock: Any) -> None:
+    Args:
+        stock: the ``MapAdapter``.
+        failed: what others of its application came to.
+    """
+
+    def __init__(self, stock: Any, failed: Failed) -> None:
         self._stock = stock
-        self._fails = False
+        self._failed = failed
         self._matched: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -57,17 +58,30 @@ class Adapter:
         """As ``MapAdapter.match``."""
         if args or kwargs != {"return_rule": True}:
             return self._stock.match(*args, **kwargs)
-        if self._fails:
-            raise _not_found().with_traceback(None)
         if self._matched is None:
             self._matched = self._match()
+        if isinstance(self._matched, Exception):
+            raise self._matched.with_traceback(None)
         return self._matched
 
     def _match(self) -> Any:
+        """The result, or the exception: one for all connections, because it refers to where it was raised last."""
         from werkzeug.exceptions import NotFound
 
+        stock = self._stock
+        asked = (
+            stock.url_scheme,
+            stock.server_name,
+            stock.subdomain,
+            stock.script_name,
+            stock.path_info,
+            stock.default_method,
+        )
+        if asked in self._failed:
+            return self._failed[asked]
         try:
-            return self._stock.match(return_rule=True)
+            return stock.match(return_rule=True)
         except NotFound as failed:
-            self._fails = type(failed) is NotFound
-            raise
+            if len(self._failed) < FAILED_LIMIT:
+                self._failed[asked] = failed
+            return failed

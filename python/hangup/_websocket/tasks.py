@@ -33,11 +33,13 @@ class Timer:
     def call_later(self, delay: float, function: Callable[[], None]) -> None:
         """Calls ``function`` after ``delay`` seconds."""
         with self._changed:
-            heapq.heappush(self._due, (time.monotonic() + delay, next(self._order), function))
+            entry = (time.monotonic() + delay, next(self._order), function)
+            heapq.heappush(self._due, entry)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="hangup-timer", daemon=True).start()
-            self._changed.notify()
+            elif self._due[0] is entry:  # or the thread wakes up early enough by itself
+                self._changed.notify()
 
     def _run(self) -> None:
         while True:
