@@ -64,7 +64,7 @@ def take_over_socketio(server: Any) -> None:
     eio._async = engineio.parts(eio._async, eio.async_mode, _remember_routes)
     eio.sockets = engineio.Sessions(eio.sockets)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
-    eio.send_packet = engineio.sender(eio.send_packet)
+    eio.send_packet = engineio.sender(eio)
     eio.handle_request = engineio.gate(eio)
     server.packet_class = socketio.packet_class(server.packet_class)
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)

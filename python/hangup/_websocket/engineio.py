@@ -134,6 +134,8 @@ def outlet_class(base: type) -> type:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
+            #: The native connection, once nothing waits for it here.
+            self.native: Any = None
             self._native: Any = None
             self._when_filled: Optional[Callable[[bool], Any]] = None
             self._order = threading.RLock()  # what is put first is sent first, also around the attachment
@@ -159,6 +161,7 @@ def outlet_class(base: type) -> type:
                     item = self.get(block=False)
                     self.task_done()
                     self._send(item)
+                self.native = native
             self._tell()
 
         def when_filled(self, function: Callable[[bool], Any]) -> None:
@@ -265,13 +268,20 @@ class Sessions(dict[str, Any]):
         return True
 
 
-def sender(stock: Callable[..., Any]) -> Callable[..., Any]:
+def sender(eio: Any) -> Callable[..., Any]:
     """Stands in for ``engineio.Server.send_packet``, through which a session that ended during a broadcast raised
-    ``SocketIsClosedError`` and kept the packet from everybody behind it.
+    ``SocketIsClosedError`` and kept the packet from everybody behind it. A native connection is given it at once.
     """
+    stock = eio.send_packet
 
     @functools.wraps(stock)
     def send_packet(sid: str, pkt: Any) -> None:
+        socket = eio.sockets.get(sid)
+        if socket is not None and not socket.closed and not eio.logger.isEnabledFor(logging.INFO):
+            native = getattr(socket.queue, "native", None)
+            if native is not None:
+                native.send(pkt.encode())
+                return
         closed = sys.modules["engineio.exceptions"].SocketIsClosedError
         try:
             stock(sid, pkt)
