@@ -76,8 +76,15 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
     """What writes the access-log line of an upgraded connection when it is over.
 
     The line is the one of ``access_log_format``, with status 101, the bytes sent and the time until the end,
-    followed by the close code, the cause and the bytes received.
+    followed by the close code, the cause and the bytes received. A ``logger_class`` with an ``access`` of its own is
+    given the first part.
     """
+    from gunicorn import glogging
+
+    log = worker.log
+    is_stock = type(log).access is glogging.Logger.access
+    if is_stock and not getattr(log, "access_log_enabled", True):  # since gunicorn 25
+        return _no_log
     began = datetime.datetime.now()
     line = {key: value for key, value in environ.items() if isinstance(value, str)}
 
@@ -87,9 +94,9 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
         )
         request = SimpleNamespace(headers=[])
         lasted = datetime.datetime.now() - began
-        log = worker.log
-        if not hasattr(log, "access_log"):
-            return  # a logger_class of the user's that is not gunicorn's
+        if not is_stock:
+            log.access(response, request, line, lasted)
+            return
         atoms = log.atoms_wrapper_class(log.atoms(response, request, line, lasted))
         ending = (
             f" websocket code={code} cause={cause} received={received} seconds={lasted.total_seconds():.3f}"
@@ -97,3 +104,7 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
         log.access_log.info(worker.cfg.access_log_format + ending, atoms)
 
     return on_end
+
+
+def _no_log(_code: int, _received: int, _sent: int, _cause: str) -> None:
+    """Where there is no access log."""
