@@ -134,6 +134,9 @@ impl Socket {
     /// Ends this face's use. `place` names who closes, for those who come later.
     #[pyo3(name = "_close", signature = (place=None, /))]
     fn close(&self, py: Python<'_>, place: Option<String>) {
+        if self.face.is_detached() {
+            return self.face.close(place);
+        }
         py.detach(|| self.face.close(place)); // SO_LINGER can make close(2) wait
     }
 

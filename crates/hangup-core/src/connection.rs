@@ -128,6 +128,11 @@ impl Face {
         self.shared.fd.is_closing()
     }
 
+    /// Whether the descriptor was given away: to close this face is no call to the kernel.
+    pub fn is_detached(&self) -> bool {
+        self.shared.fd.is_detached()
+    }
+
     /// Whether the application took the connection over by sending a `101` of its own.
     pub fn is_upgraded(&self) -> bool {
         self.shared.upgraded.load(Ordering::Acquire)
