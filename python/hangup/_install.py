@@ -47,7 +47,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
-    from ._websocket import engineio, tasks
+    from ._websocket import engineio, rooms, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
@@ -66,6 +66,9 @@ def take_over_socketio(server: Any) -> None:
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio.send_packet)
     eio.handle_request = engineio.gate(eio)
+    if rooms.judge(server.manager):
+        for name, change in rooms.Books(server.manager).changes().items():
+            setattr(server.manager, name, change)
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
 
 

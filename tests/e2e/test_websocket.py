@@ -319,17 +319,6 @@ def test_a_handler_that_fails_is_reported_and_harms_nobody(tmp_path: Path) -> No
         client.close()
 
 
-@pytest.mark.parametrize("stack", [STACKS[0], STACKS[4]], ids=[IDS[0], IDS[4]])
-def test_a_slow_reader_gets_every_frame_whole(tmp_path: Path, stack: tuple[str, str, str, str, bool]) -> None:
-    """20,000 frames of 1 KB, which wait until it reads."""
-    with serve(tmp_path, stack) as server:
-        client = open_websocket(server)
-        client.send('42["flood",20000]')
-        for number in range(20_000):
-            assert client.recv() == f'42["flood","{str(number).ljust(1000)}"]'
-        client.close()
-
-
 @pytest.mark.parametrize(
     ("sent", "code"),
     [

@@ -17,6 +17,8 @@ pub(crate) struct Outbox {
     /// When something last left, or came into an empty queue.
     moved: Instant,
     sealed: bool,
+    /// Somebody waits until no more than this waits to be sent.
+    awaited: Option<usize>,
 }
 
 /// What became of an offered frame.
@@ -31,7 +33,7 @@ pub(crate) enum Pushed {
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, limit, moved: Instant::now(), sealed: false }
+        Self { frames: VecDeque::new(), bytes: 0, limit, moved: Instant::now(), sealed: false, awaited: None }
     }
 
     /// All of `frames` or none of them.
@@ -76,6 +78,24 @@ impl Outbox {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether no more than `level` waits, or nothing can be added anyway. If not, [`Outbox::makes_room`] will tell.
+    pub(crate) fn has_room(&mut self, level: usize) -> bool {
+        let there = self.sealed || self.bytes <= level;
+        if !there {
+            self.awaited = self.awaited.max(Some(level));
+        }
+        there
+    }
+
+    /// True once, when there is the room that somebody waits for.
+    pub(crate) fn makes_room(&mut self) -> bool {
+        let made = self.awaited.is_some_and(|level| self.sealed || self.bytes <= level);
+        if made {
+            self.awaited = None;
+        }
+        made
     }
 
     /// When something last left.

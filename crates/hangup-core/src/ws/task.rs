@@ -81,7 +81,7 @@ impl Task {
             Some(io) => self.live(io, early).await,
             None => (1006, "descriptors are short".to_owned(), Ending::Here),
         };
-        self.socket.outbox().clear();
+        self.socket.give_up();
         self.socket.guarded().close();
         let (code, reason, cause) = closure;
         let (received, sent) = (self.received, self.socket.sent());
@@ -103,6 +103,9 @@ impl Task {
                     crate::linger::close_after(io.into_inner());
                 }
                 return over;
+            }
+            if self.socket.takes_room_made() && self.dispatcher.is_some() {
+                self.report(Event::Room);
             }
             let deadline = self.deadline();
             if timer.deadline() != deadline {
