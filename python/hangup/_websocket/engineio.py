@@ -30,6 +30,8 @@ logger = logging.getLogger("hangup")
 MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds for the close handshake: gunicorn's figure for a lingering close.
 CLOSE_LIMIT = 2.0
+#: To a client that upgrades a session twice.
+UPGRADED = "the session is upgraded, or being upgraded, already"
 
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
@@ -47,7 +49,7 @@ REASONS = {
 class Session:
     """One Engine.IO session on one native WebSocket."""
 
-    __slots__ = ("_dispatcher", "_packet", "_probing", "_socket", "native", "on_end", "sink")
+    __slots__ = ("_dispatcher", "_is_surplus", "_packet", "_probing", "_socket", "native", "on_end", "sink")
 
     def __init__(
         self,
@@ -64,17 +66,22 @@ class Session:
         self.native = native
         self.sink = sink
         self.on_end = on_end
-        if socket.connected:
+        self._is_surplus = socket.upgrading or socket.upgraded
+        if self._is_surplus:
+            native.close(1002, UPGRADED)
+        elif socket.connected:
             self._probing = socket.upgrading = True
         else:
             self._open()
 
     def handle(self, event: Any) -> None:
         """See :class:`dispatch.Connection`."""
-        if not isinstance(event, tuple):
-            self._receive(event)
-        elif event[0] == "closed":
+        if isinstance(event, tuple) and event[0] == "closed":
             self._closed(*event[1:])
+        elif self._is_surplus:
+            pass
+        elif not isinstance(event, tuple):
+            self._receive(event)
         elif event[0] == "probed":
             self._socket.queue.put(self._packet.Packet(self._packet.NOOP))  # ends the pending poll
         else:
@@ -90,13 +97,17 @@ class Session:
             self.native.close(1000)  # closed while it was probing: nobody else would
 
     def _receive(self, data: Any) -> None:
-        if not self._socket.closed:
+        if not self._socket.closed and not self._socket.queue.is_refused:
             self._socket.receive(self._packet.Packet(encoded_packet=data))
 
     def _closed(self, code: int, reason: str, cause: str, received: int, sent: int) -> None:
         socket = self._socket
+        if socket.queue.is_refused and cause == "here":
+            cause = "violation"
         try:
-            if self._probing:
+            if self._is_surplus:
+                pass
+            elif self._probing:
                 socket.upgrading = False  # the session goes on polling
             else:
                 leave(socket, REASONS[cause])
@@ -126,6 +137,7 @@ def outlet_class(base: type) -> type:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._native: Any = None
+            self.is_refused = False
             self._when_filled: Optional[Callable[[bool], Any]] = None
             self._order = threading.RLock()  # what is put first is sent first, also around the attachment
 
@@ -151,6 +163,15 @@ def outlet_class(base: type) -> type:
                     self.task_done()
                     self._send(item)
             self._tell()
+
+        def refuse(self, reason: str) -> bool:
+            """Closes the native connection, whose client broke the protocol. False if there is none yet."""
+            with self._order:
+                if self._native is None:
+                    return False
+                self.is_refused = True
+                self._native.close(1002, reason)
+            return True
 
         def when_filled(self, function: Callable[[bool], Any]) -> None:
             """Calls ``function(True)`` once, as soon as something waits; ``function(False)`` when another one takes
@@ -296,7 +317,11 @@ def gate(eio: Any) -> Callable[..., Any]:
     @functools.wraps(stock)
     def handle_request(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and "wsgi.websocket" not in environ:
-            refused = takeover.refusal(environ)
+            session = eio.sockets.get(longpoll.sid_of(environ))
+            if session is not None and (session.upgrading or session.upgraded):
+                refused: Optional[takeover.Response] = takeover.bad_request(UPGRADED)
+            else:
+                refused = takeover.refusal(environ)
             if refused is not None:
                 status, headers, body = refused
                 start_response(status, headers)

@@ -1,8 +1,8 @@
 """The books of python-socketio's client manager, when thousands of clients leave at once.
 
 Promised
-    Leaving costs what the client's own rooms cost: stock asks every room of the namespace, and each client has one, so that
-    10,000 leaves ask 100 million times. Two threads at the books do not lose an entry, nor raise.
+    Leaving costs what the client's own rooms cost: stock asks every room of the namespace, and each client has one, so
+    that 10,000 leaves ask 100 million times. Two threads at the books do not lose an entry, nor raise.
 
 How
     A manager's own changes of membership are made one at a time, and remembered by client.

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// The most that is handed to one send(2): frames that wait together leave together.
 const COALESCED: usize = 64 * 1024;
 
+/// What a frame costs besides its bytes: its allocation's, and its place in the queue.
+const FRAME: usize = 96;
+
 /// A queue of frames.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -43,7 +46,7 @@ impl Outbox {
         if self.sealed {
             return Pushed::Sealed;
         }
-        if self.bytes + added > self.limit {
+        if self.bytes + added + (self.frames.len() + frames.clone().count()) * FRAME > self.limit {
             return Pushed::Overflowed;
         }
         if self.bytes == 0 {
