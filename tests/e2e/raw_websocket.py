@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import Optional
+
+from hangup.testing import connect
 
 REQUEST = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
@@ -23,9 +26,9 @@ def frame(payload: bytes, opcode: int = 1) -> bytes:
     return header + bytes(4) + payload
 
 
-def begin_session(port: int, timeout: float = 20) -> socket.socket:
+def begin_session(port: int, receive_buffer: Optional[int] = None) -> socket.socket:
     """A connected Socket.IO session. Everything up to its CONNECT is sent at once."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    client = connect(("127.0.0.1", port), rcvbuf=receive_buffer, timeout=20)
     try:
         client.sendall(REQUEST + frame(b"40"))
         until(client, b'"}', after=b"40{")
