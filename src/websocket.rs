@@ -131,6 +131,7 @@ fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
         Event::Binary(bytes) => PyBytes::new(py, &bytes).into_any(),
         Event::Probed => ("probed",).into_pyobject(py)?.into_any(),
         Event::Upgraded => ("upgraded",).into_pyobject(py)?.into_any(),
+        Event::Room => ("room",).into_pyobject(py)?.into_any(),
         Event::Closed(closure) => closure_to_python(py, closure)?,
     })
 }
@@ -225,6 +226,13 @@ impl WebSocket {
             Offered::Gone => "gone",
             Offered::Overflowed => "overflowed",
         })
+    }
+
+    /// Waits until no more than `level` bytes wait, or it is over; at most `limit` seconds. False if time is up.
+    #[pyo3(signature = (level, limit, /))]
+    fn wait_for_room(&self, py: Python<'_>, level: usize, limit: f64) -> PyResult<bool> {
+        let limit = seconds(limit)?;
+        Ok(py.detach(|| self.0.wait_for_room(level, limit)))
     }
 
     /// Waits for the next event, at most `limit` seconds (see `Turn.take`). For a WebSocket without a dispatcher.

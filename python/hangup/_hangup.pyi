@@ -238,6 +238,12 @@ class WebSocket:
     def send(self, data: Any, /) -> Literal["sent", "queued", "gone", "overflowed"]:
         """Offers str as text, bytes-like as binary. Never waits."""
 
+    def wait_for_room(self, level: int, limit: float, /) -> bool:
+        """Waits until no more than ``level`` bytes wait to be sent, or it is over; at most ``limit`` seconds.
+
+        False if time is up. With a dispatcher, the event ``("room",)`` comes then as soon as there is room.
+        """
+
     def receive(self, limit: float, /) -> _Event | None:
         """Waits for the next event, at most ``limit`` seconds. For a WebSocket without a dispatcher."""
 

@@ -47,7 +47,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
-    from ._websocket import engineio, socketio, tasks
+    from ._websocket import engineio, packets, rooms, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
@@ -66,7 +66,15 @@ def take_over_socketio(server: Any) -> None:
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     eio.handle_request = engineio.gate(eio)
-    server.packet_class = socketio.packet_class(server.packet_class)
+    if issubclass(server.packet_class, sys.modules["socketio.packet"].Packet):
+        server.packet_class = packets.checked(
+            packets.searching(server.packet_class), int(eio.max_http_buffer_size)
+        )
+        eio.on("message", packets.refusing(eio, eio.handlers["message"]))
+        eio.on("disconnect", packets.forgetting(server, eio.handlers["disconnect"]))
+    if rooms.judge(server.manager):
+        for name, change in rooms.Books(server.manager).changes().items():
+            setattr(server.manager, name, change)
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
 
 

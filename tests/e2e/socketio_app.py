@@ -67,6 +67,7 @@ def facts(environ, start_response):
     sockets = server.eio.sockets
     said = {
         **counts, "twice": len(twice), "pid": os.getpid(), "sessions": len(list(sockets)),
+        "upgrading": sum(session.upgrading for session in list(sockets.values())),
         "threads": threading.active_count(), "tasks": len(os.listdir("/proc/self/task")),
         "fds": len(os.listdir("/proc/self/fd")), "status": hangup.status()["integrations"].get("socketio"),
         "engineio": __import__("engineio").__file__, "websockets": hangup.stats()["websockets"],

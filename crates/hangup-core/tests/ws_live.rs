@@ -206,6 +206,68 @@ fn a_client_that_reads_nothing_is_left_by_a_deadline() {
     assert_eq!(end(&socket).cause, Ending::Stalled);
 }
 
+/// Sends until much more than `level` waits.
+fn fill(socket: &WebSocket, level: usize) {
+    while socket.queued() <= level + 1_000_000 {
+        socket.offer([text(&"x".repeat(100_000))]);
+    }
+}
+
+#[test]
+fn who_waits_for_room_gets_it_when_the_client_reads() {
+    const LEVEL: usize = 100_000;
+    let (socket, mut client) = start(settings(), &[]);
+    assert!(socket.wait_for_room(LEVEL, Duration::ZERO));
+    fill(&socket, LEVEL);
+    assert!(!socket.wait_for_room(LEVEL, Duration::from_millis(10)));
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let socket = Arc::clone(&socket);
+            thread::spawn(move || (socket.wait_for_room(LEVEL, PATIENCE), socket.queued()))
+        })
+        .collect();
+    while socket.queued() > 0 {
+        client.read().unwrap();
+    }
+    for waiter in waiting {
+        let (there, queued) = waiter.join().unwrap();
+        assert!(there && queued <= LEVEL);
+    }
+}
+
+#[test]
+fn who_waits_for_room_is_told_of_the_end() {
+    let ends: [fn(&WebSocket, &TcpStream); 3] = [
+        |socket, _| socket.close(1000, ""),
+        |socket, _| socket.end(Ending::Here),
+        |_, client| client.shutdown(Shutdown::Both).unwrap(),
+    ];
+    for end in ends {
+        let (socket, client) = start(settings(), &[]);
+        fill(&socket, 0);
+        let waits = Arc::clone(&socket);
+        let waiter = thread::spawn(move || waits.wait_for_room(0, PATIENCE));
+        end(&socket, client.get_ref());
+        assert!(waiter.join().unwrap());
+        assert_eq!(socket.offer([text("x")]), Offered::Gone);
+    }
+}
+
+#[test]
+fn room_is_an_event_for_who_cannot_wait() {
+    let dispatcher = Dispatcher::for_threads(1);
+    let (socket, mut client) = dispatched(&dispatcher);
+    assert!(socket.wait_for_room(0, Duration::ZERO));
+    fill(&socket, 0);
+    assert!(!socket.wait_for_room(0, Duration::ZERO));
+    while socket.queued() > 0 {
+        client.read().unwrap();
+    }
+    let mut turn = dispatcher.next(PATIENCE).expect("a turn");
+    assert_eq!(turn.take(), Some(Event::Room));
+    assert_eq!(turn.take(), None); // once, for one question
+}
+
 #[test]
 fn what_nobody_handles_is_not_read() {
     let (socket, client) = start(settings(), &[]);

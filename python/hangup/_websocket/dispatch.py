@@ -27,6 +27,8 @@ logger = logging.getLogger("hangup")
 
 #: Seconds after which a thread that got nothing to do ends, if another one waits.
 IDLE = 1.0
+#: How many threads may wait for the next turn. Under load each would get one in time, and none would end.
+SPARE = 2
 #: Seconds for which the end of the process waits for threads to return from native code.
 STOP = 1.0
 
@@ -119,6 +121,9 @@ class ThreadDispatcher(Dispatcher):
                 self.run(turn)
             finally:
                 current.turn = None
+            del turn  # over, whatever became of it
+            if self.native.idle >= SPARE:
+                return
 
     def _stop(self) -> None:
         """Threads must not come back from native code into an interpreter that is gone."""

@@ -32,6 +32,8 @@ OnTaken = Callable[[dict[str, Any]], None]
 MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds for the close handshake: gunicorn's figure for a lingering close.
 CLOSE_LIMIT = 2.0
+#: To a client that upgrades a session twice.
+UPGRADED = "the session is upgraded, or being upgraded, already"
 
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
@@ -49,7 +51,7 @@ REASONS = {
 class Session:
     """One Engine.IO session on one native WebSocket."""
 
-    __slots__ = ("_dispatcher", "_packet", "_probing", "_socket", "native", "on_end", "sink")
+    __slots__ = ("_dispatcher", "_is_surplus", "_packet", "_probing", "_socket", "native", "on_end", "sink")
 
     def __init__(
         self,
@@ -66,17 +68,22 @@ class Session:
         self.native = native
         self.sink = sink
         self.on_end = on_end
-        if socket.connected:
+        self._is_surplus = socket.upgrading or socket.upgraded
+        if self._is_surplus:
+            native.close(1002, UPGRADED)
+        elif socket.connected:
             self._probing = socket.upgrading = True
         else:
             self._open()
 
     def handle(self, event: Any) -> None:
         """See :class:`dispatch.Connection`."""
-        if not isinstance(event, tuple):
-            self._receive(event)
-        elif event[0] == "closed":
+        if isinstance(event, tuple) and event[0] == "closed":
             self._closed(*event[1:])
+        elif self._is_surplus:
+            pass
+        elif not isinstance(event, tuple):
+            self._receive(event)
         elif event[0] == "probed":
             self._socket.queue.put(self._packet.Packet(self._packet.NOOP))  # ends the pending poll
         else:
@@ -94,7 +101,7 @@ class Session:
     def _receive(self, data: Any) -> None:
         """A message packet, as ``engineio.Socket.receive`` does it."""
         socket, server = self._socket, self._socket.server
-        if socket.closed:
+        if socket.closed or socket.queue.is_refused:
             return
         if server.logger.isEnabledFor(logging.INFO):
             socket.receive(self._packet.Packet(encoded_packet=data))
@@ -104,8 +111,12 @@ class Session:
 
     def _closed(self, code: int, reason: str, cause: str, received: int, sent: int) -> None:
         socket = self._socket
+        if socket.queue.is_refused and cause == "here":
+            cause = "violation"
         try:
-            if self._probing:
+            if self._is_surplus:
+                pass
+            elif self._probing:
                 socket.upgrading = False  # the session goes on polling
             else:
                 leave(socket, REASONS[cause])
@@ -137,6 +148,7 @@ def outlet_class(base: type) -> type:
             #: The native connection, once nothing waits for it here.
             self.native: Any = None
             self._native: Any = None
+            self.is_refused = False
             self._when_filled: Optional[Callable[[bool], Any]] = None
             self._order = threading.RLock()  # what is put first is sent first, also around the attachment
 
@@ -163,6 +175,15 @@ def outlet_class(base: type) -> type:
                     self._send(item)
                 self.native = native
             self._tell()
+
+        def refuse(self, reason: str) -> bool:
+            """Closes the native connection, whose client broke the protocol. False if there is none yet."""
+            with self._order:
+                if self._native is None:
+                    return False
+                self.is_refused = True
+                self._native.close(1002, reason)
+            return True
 
         def when_filled(self, function: Callable[[bool], Any]) -> None:
             """Calls ``function(True)`` once, as soon as something waits; ``function(False)`` when another one takes
@@ -319,7 +340,11 @@ def gate(eio: Any) -> Callable[..., Any]:
     @functools.wraps(stock)
     def handle_request(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and "wsgi.websocket" not in environ:
-            refused = takeover.refusal(environ)
+            session = eio.sockets.get(longpoll.sid_of(environ))
+            if session is not None and (session.upgrading or session.upgraded):
+                refused: Optional[takeover.Response] = takeover.bad_request(UPGRADED)
+            else:
+                refused = takeover.refusal(environ)
             if refused is not None:
                 status, headers, body = refused
                 start_response(status, headers)

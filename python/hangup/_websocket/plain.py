@@ -20,10 +20,12 @@ from . import dispatch, takeover
 
 #: Bytes that may wait for the client before :meth:`WebSocket.send` waits for room.
 HIGH_WATER = 1024 * 1024
+#: What may be left of it when :meth:`WebSocket.send` goes on.
+LOW_WATER = HIGH_WATER // 2
 #: Bytes that may wait for the client at all: also the largest message that can be sent.
 MAX_QUEUED = 64 * 1024 * 1024
-#: Seconds between looks for signals, and for room.
-LOOK = 0.05
+#: Seconds between looks for signals.
+LOOK = 1.0
 
 
 class Refused(HangupError):
@@ -108,8 +110,8 @@ class WebSocket:
         Raises:
             Closed: the WebSocket is closed.
         """
-        while self._native.queued > HIGH_WATER and not self._is_over():
-            self._pause(LOOK)
+        if self._native.queued > HIGH_WATER:
+            self._wait_for_room()
         if self._is_over() or self._native.send(data) in ("gone", "overflowed"):
             self._is_over()
             raise self._closed()
@@ -123,7 +125,7 @@ class WebSocket:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             over = self._is_over()  # first: what came before the end is there by then
-            left = 1.0 if deadline is None else min(deadline - time.monotonic(), 1.0)
+            left = LOOK if deadline is None else min(deadline - time.monotonic(), LOOK)
             event = self._next(0.0 if over else max(left, 0.0))
             if isinstance(event, tuple):
                 self._end(*event[1:])
@@ -169,11 +171,12 @@ class WebSocket:
         error.code, error.reason = code, reason
         return error
 
-    def _pause(self, seconds: float) -> None:
-        if self._inbox is None:
-            time.sleep(seconds)
-        else:
-            self._inbox.sleep(seconds)
+    def _wait_for_room(self) -> None:
+        if self._inbox is not None:
+            self._inbox.wait_for_room()
+            return
+        while not self._native.wait_for_room(LOW_WATER, LOOK):
+            pass  # signal handlers have run
 
 
 #: Those that may still be open. Each knows the process that it belongs to.
@@ -196,14 +199,11 @@ class _Inbox:
     def __init__(self, hub: str) -> None:
         self._events: deque[Any] = deque()
         if hub == "gevent":
-            from gevent import Timeout, sleep
             from gevent.event import Event
         else:
-            from eventlet import Timeout, sleep
             from eventlet.green.threading import Event
         self._arrived = Event()
-        self.sleep = sleep
-        self._timeout = Timeout
+        self._room = Event()
 
     def of(self, dispatcher: dispatch.Dispatcher, native: Any) -> Any:
         self.native = native
@@ -211,13 +211,22 @@ class _Inbox:
         return self
 
     def handle(self, event: Any) -> None:
+        if isinstance(event, tuple):
+            self._room.set()
+            if event[0] == "room":
+                return
+            self._dispatcher.forget(self.native)
         self._events.append(event)
         self._arrived.set()
-        if isinstance(event, tuple):
-            self._dispatcher.forget(self.native)
 
     def get(self, limit: float) -> Any:
         if not self._events:
             self._arrived.clear()
             self._arrived.wait(limit)
         return self._events.popleft() if self._events else None
+
+    def wait_for_room(self) -> None:
+        self._room.clear()
+        while not self.native.wait_for_room(LOW_WATER, 0.0):
+            self._room.wait()
+            self._room.clear()

@@ -69,11 +69,11 @@ class Ended:
 def refusal(environ: dict[str, Any]) -> Optional[Response]:
     """The response to a bad opening handshake, None to a good one."""
     if environ.get("REQUEST_METHOD") != "GET" or environ.get("SERVER_PROTOCOL", "HTTP/1.1") < "HTTP/1.1":
-        return _error("400 Bad Request", "a WebSocket begins with GET and HTTP/1.1")
+        return bad_request("a WebSocket begins with GET and HTTP/1.1")
     if "websocket" not in _tokens(environ, "HTTP_UPGRADE"):
-        return _error("400 Bad Request", "Upgrade: websocket is missing")
+        return bad_request("Upgrade: websocket is missing")
     if "upgrade" not in _tokens(environ, "HTTP_CONNECTION"):
-        return _error("400 Bad Request", "Connection: Upgrade is missing")
+        return bad_request("Connection: Upgrade is missing")
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
         status, headers, body = _error("426 Upgrade Required", "only version 13 is spoken")
         return status, [*headers, ("Sec-WebSocket-Version", "13")], body
@@ -82,7 +82,7 @@ def refusal(environ: dict[str, Any]) -> Optional[Response]:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 16:
-        return _error("400 Bad Request", "Sec-WebSocket-Key must be 16 bytes in base64")
+        return bad_request("Sec-WebSocket-Key must be 16 bytes in base64")
     return None
 
 
@@ -150,6 +150,11 @@ def trim(environ: dict[str, Any]) -> None:
     """Takes out of an environ what refers to the connection."""
     for key in NOT_KEPT:
         environ.pop(key, None)
+
+
+def bad_request(reason: str) -> Response:
+    """A response that ends a bad handshake."""
+    return _error("400 Bad Request", reason)
 
 
 def _error(status: str, reason: str) -> Response:

@@ -5,6 +5,7 @@
 //! * A message is refused by its announced length, before memory is taken for it; memory grows with the
 //!   bytes that arrive.
 //! * Text is checked as it arrives: a bad octet ends the connection without waiting for its message.
+//! * A message of more than [`MAX_FRAGMENTS`] fragments is refused: empty ones would never reach its limit.
 //! * Between messages nothing is kept but an incomplete header.
 //!
 //! # How
@@ -21,6 +22,8 @@ use tungstenite::protocol::frame::FrameHeader;
 
 /// Section 5.5: the most that a control frame carries.
 const MAX_CONTROL: u64 = 125;
+/// The most fragments of one message: a message of 16 MiB in pieces of 256 bytes.
+pub const MAX_FRAGMENTS: u32 = 65_536;
 /// Two bytes, eight of length, four of mask.
 const MAX_HEADER: usize = 14;
 
@@ -75,6 +78,8 @@ pub struct Decoder {
     frame: Option<Frame>,
     /// The kind of the message whose fragments are arriving.
     fragmented: Option<Data>,
+    /// How many there were.
+    fragments: u32,
     message: Vec<u8>,
     /// How much of a text message is known to be UTF-8.
     checked: usize,
@@ -89,10 +94,16 @@ impl Decoder {
             header: Vec::new(),
             frame: None,
             fragmented: None,
+            fragments: 0,
             message: Vec::new(),
             checked: 0,
             control: Vec::new(),
         }
+    }
+
+    /// Memory held for what is not complete, in bytes.
+    pub fn held(&self) -> usize {
+        self.header.capacity() + self.message.capacity() + self.control.capacity()
     }
 
     /// Takes all of `input`, and hands over what it completes. Not to be called again after an error.
@@ -169,13 +180,20 @@ impl Decoder {
             OpCode::Data(Data::Continue) if self.fragmented.is_none() => {
                 return Err(Violation::protocol("nothing to continue"));
             }
-            OpCode::Data(Data::Continue) => self.limit(length)?,
+            OpCode::Data(Data::Continue) => {
+                self.limit(length)?;
+                self.fragments += 1;
+                if self.fragments >= MAX_FRAGMENTS {
+                    return Err(Violation { code: 1008, reason: "too many fragments" });
+                }
+            }
             OpCode::Data(_) if self.fragmented.is_some() => {
                 return Err(Violation::protocol("expected a continuation"));
             }
             OpCode::Data(kind) => {
                 self.limit(length)?;
                 self.fragmented = Some(kind);
+                self.fragments = 0;
             }
         }
         Ok(Frame {

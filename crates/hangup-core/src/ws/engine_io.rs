@@ -26,12 +26,13 @@ enum Phase {
     Probe,
     /// The client sends `5`.
     Upgrade,
+    /// Packets are exchanged.
     Open,
 }
 
 /// What to do with a message, or with the passing of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Nothing: it was for us.
     Swallow,
     /// It is the application's.
@@ -52,7 +53,7 @@ pub(crate) enum Step {
 
 /// The state machine.
 #[derive(Debug)]
-pub(crate) struct EngineIo {
+pub struct EngineIo {
     phase: Phase,
     heartbeat: Heartbeat,
     due: Instant,
@@ -61,19 +62,19 @@ pub(crate) struct EngineIo {
 
 impl EngineIo {
     /// `upgrade`: the session exists and was polling.
-    pub(crate) fn new(heartbeat: Heartbeat, upgrade: bool) -> Self {
+    pub fn new(heartbeat: Heartbeat, upgrade: bool) -> Self {
         let (phase, limit) =
             if upgrade { (Phase::Probe, UPGRADE_LIMIT) } else { (Phase::Open, heartbeat.interval) };
         Self { phase, heartbeat, due: Instant::now() + limit, awaiting_pong: false }
     }
 
     /// When [`EngineIo::pass`] wants to be called.
-    pub(crate) fn due(&self) -> Instant {
+    pub fn due(&self) -> Instant {
         self.due
     }
 
     /// A text message.
-    pub(crate) fn text(&mut self, message: &str) -> Step {
+    pub fn text(&mut self, message: &str) -> Step {
         match (self.phase, message) {
             (Phase::Probe, "2probe") => {
                 self.phase = Phase::Upgrade;
@@ -105,7 +106,7 @@ impl EngineIo {
     }
 
     /// A binary message.
-    pub(crate) fn binary(&mut self) -> Step {
+    pub fn binary(&mut self) -> Step {
         match self.phase {
             Phase::Open => Step::Deliver,
             Phase::Probe | Phase::Upgrade => Step::Close(1002, "upgrade not completed"),
@@ -113,7 +114,7 @@ impl EngineIo {
     }
 
     /// Time has passed: `due` is over. `deaf`: we have not been reading, so silence proves nothing.
-    pub(crate) fn pass(&mut self, deaf: bool) -> Step {
+    pub fn pass(&mut self, deaf: bool) -> Step {
         let now = Instant::now();
         match self.phase {
             Phase::Probe | Phase::Upgrade => Step::Close(1002, "upgrade timed out"),

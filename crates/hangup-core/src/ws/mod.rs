@@ -20,7 +20,7 @@
 
 pub mod codec;
 pub mod dispatch;
-pub(crate) mod engine_io;
+pub mod engine_io;
 mod outbox;
 mod socket;
 mod strand;

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// The most that is handed to one send(2): frames that wait together leave together.
 const COALESCED: usize = 64 * 1024;
 
+/// What a frame costs besides its bytes: its allocation's, and its place in the queue.
+const FRAME: usize = 96;
+
 /// A queue of frames.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -17,6 +20,8 @@ pub(crate) struct Outbox {
     /// When something last left, or came into an empty queue.
     moved: Instant,
     sealed: bool,
+    /// Somebody waits until no more than this waits to be sent.
+    awaited: Option<usize>,
 }
 
 /// What became of an offered frame.
@@ -31,7 +36,7 @@ pub(crate) enum Pushed {
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, limit, moved: Instant::now(), sealed: false }
+        Self { frames: VecDeque::new(), bytes: 0, limit, moved: Instant::now(), sealed: false, awaited: None }
     }
 
     /// All of `frames` or none of them.
@@ -41,7 +46,7 @@ impl Outbox {
         if self.sealed {
             return Pushed::Sealed;
         }
-        if self.bytes + added > self.limit {
+        if self.bytes + added + (self.frames.len() + frames.clone().count()) * FRAME > self.limit {
             return Pushed::Overflowed;
         }
         if self.bytes == 0 {
@@ -76,6 +81,24 @@ impl Outbox {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether no more than `level` waits, or nothing can be added anyway. If not, [`Outbox::makes_room`] will tell.
+    pub(crate) fn has_room(&mut self, level: usize) -> bool {
+        let there = self.sealed || self.bytes <= level;
+        if !there {
+            self.awaited = self.awaited.max(Some(level));
+        }
+        there
+    }
+
+    /// True once, when there is the room that somebody waits for.
+    pub(crate) fn makes_room(&mut self) -> bool {
+        let made = self.awaited.is_some_and(|level| self.sealed || self.bytes <= level);
+        if made {
+            self.awaited = None;
+        }
+        made
     }
 
     /// When something last left.

@@ -82,6 +82,10 @@ pub struct WebSocket {
     strand: Mutex<Strand>,
     /// Something came, for who waits in [`WebSocket::receive`].
     arrived: Condvar,
+    /// There is room in the outbox, for who waits in [`WebSocket::wait_for_room`].
+    room: Condvar,
+    /// The same, for the task to report.
+    room_made: AtomicBool,
     /// The kernel's buffer was full: the task waits for room, others do not try.
     pub(super) blocked: AtomicBool,
     /// The first close frame of ours.
@@ -114,6 +118,8 @@ impl WebSocket {
             outbox: Mutex::new(Outbox::new(settings.max_queued)),
             strand: Mutex::default(),
             arrived: Condvar::new(),
+            room: Condvar::new(),
+            room_made: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             closed_with: OnceLock::new(),
             doom: Mutex::new(None),
@@ -165,9 +171,47 @@ impl WebSocket {
     pub fn close(&self, code: u16, reason: &str) {
         if !self.fd.is_inherited() && self.outbox().seal(codec::close(code, reason)) {
             let _ = self.closed_with.set((code, reason.to_owned())); // sealed once, so set once
+            self.tell_of_room();
             self.deliver();
             self.wake();
         }
+    }
+
+    /// Waits until no more than `level` bytes wait to be sent, or nothing can be sent any more; at most for `limit`.
+    /// False if time is up: then [`Event::Room`] comes as soon as there is room, if there is a dispatcher.
+    pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
+        if self.fd.is_inherited() {
+            return true;
+        }
+        let deadline = Instant::now() + limit;
+        let mut outbox = self.outbox();
+        while !outbox.has_room(level) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            outbox = self.room.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn tell_of_room(&self) {
+        if self.outbox().makes_room() {
+            self.room_made.store(true, Ordering::Release);
+            self.room.notify_all();
+            self.wake();
+        }
+    }
+
+    /// Forgets what waits: the client is gone.
+    pub(super) fn give_up(&self) {
+        self.outbox().clear();
+        self.tell_of_room();
+    }
+
+    /// True once after somebody waited for room, and there is some.
+    pub(super) fn takes_room_made(&self) -> bool {
+        self.room_made.load(Ordering::Relaxed) && self.room_made.swap(false, Ordering::AcqRel)
     }
 
     /// Ends it now: what waits is thrown away.
@@ -242,6 +286,7 @@ impl WebSocket {
                     self.blocked.store(false, Ordering::Release); // there was room
                     self.sent.fetch_add(count as u64, Ordering::Relaxed);
                     self.outbox().advance(count);
+                    self.tell_of_room();
                 }
                 Some(Err(error)) if error.cause == Cause::WouldBlock => {
                     self.blocked.store(true, Ordering::Release);

@@ -23,7 +23,7 @@ use crate::ledger::{self, Counter};
 const READ: usize = 64 * 1024;
 /// Batches sent before others have their turn.
 const FAIR: usize = 16;
-/// Control frames of a client per second, beyond which it is floods.
+/// Control frames, and Engine.IO packets that the application does not see, per second: beyond, the client floods.
 const MAX_CONTROL_PER_SECOND: u32 = 1000;
 
 /// How long the messages before a violation may take to be answered.
@@ -81,7 +81,7 @@ impl Task {
             Some(io) => self.live(io, early).await,
             None => (1006, "descriptors are short".to_owned(), Ending::Here),
         };
-        self.socket.outbox().clear();
+        self.socket.give_up();
         self.socket.guarded().close();
         let (code, reason, cause) = closure;
         let (received, sent) = (self.received, self.socket.sent());
@@ -103,6 +103,9 @@ impl Task {
                     crate::linger::close_after(io.into_inner());
                 }
                 return over;
+            }
+            if self.socket.takes_room_made() && self.dispatcher.is_some() {
+                self.report(Event::Room);
             }
             let deadline = self.deadline();
             if timer.deadline() != deadline {
@@ -200,6 +203,9 @@ impl Task {
         match incoming {
             Incoming::Text(text) => {
                 let step = self.engine_io.as_mut().map_or(Step::Deliver, |machine| machine.text(&text));
+                if matches!(step, Step::Swallow | Step::Send(_)) && self.is_flood() {
+                    return self.fail(1008, "too many control packets");
+                }
                 self.step(step, || Event::Text(text));
             }
             Incoming::Binary(bytes) => {
