@@ -160,6 +160,9 @@ class Dispatcher:
     def fileno(self) -> int:
         """Readable while something waits; -1 for threads."""
 
+    def told(self) -> list[int]:
+        """The ids of WebSockets with a ``low_water`` that there is something to tell of: room, or the end."""
+
     def stop(self, limit: float, /) -> None:
         """No turn is given any more. Waits until those who wait have left, at most ``limit`` seconds."""
 
@@ -204,11 +207,15 @@ class WebSocket:
         close_limit: float,
         heartbeat: tuple[float, float] | None = None,
         upgrade: bool = False,
+        pings: tuple[float, float | None] | None = None,
+        low_water: int | None = None,
     ) -> WebSocket:
         """Takes over the descriptor ``fd``, whose upgrade was answered; ``early``: what was read beyond the request.
 
         Sizes in bytes, times in seconds. Without a dispatcher its events wait for ``receive``. ``heartbeat``:
-        Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling.
+        Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling. ``pings``:
+        (interval, timeout) of ping frames, for plain messages; without a timeout nobody is left for silence.
+        ``low_water``: has the dispatcher's ``told`` name it when what waits sinks to this many bytes, and at its end.
         """
 
     @property
@@ -234,7 +241,7 @@ class WebSocket:
         """Waits for the next event, at most ``limit`` seconds. For a WebSocket without a dispatcher."""
 
     def close(self, code: int = 1000, reason: str = "", /) -> None:
-        """Closes after what waits was sent. Never waits."""
+        """Closes after what waits was sent; with 1006 the stream ends without a close frame. Never waits."""
 
     def abort(self) -> None:
         """Ends it now: what waits is thrown away."""

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::codec;
 use super::dispatch::Dispatcher;
 use super::engine_io::Heartbeat;
+use super::keep_alive::Pings;
 use super::outbox::{Outbox, Pushed};
 use super::strand::{Closure, Ending, Entry, Event, Strand};
 use super::task::Task;
@@ -20,11 +21,17 @@ use crate::error::{Error, Result};
 use crate::fd::{GuardedFd, Kind, Lane, Patience};
 use crate::ledger::{self, Counter};
 
+/// RFC 6455 section 7.4.1: the code that stands for the absence of a close frame.
+pub const NO_CLOSE_FRAME: u16 = 1006;
+
 /// What is spoken on the WebSocket.
 #[derive(Clone, Copy, Debug)]
 pub enum Protocol {
     /// Messages, all of them the application's.
-    Plain,
+    Plain {
+        /// Who is silent, if that is asked.
+        pings: Option<Pings>,
+    },
     /// Engine.IO 4 packets.
     EngineIo {
         /// Who is silent.
@@ -47,6 +54,9 @@ pub struct Settings {
     pub stall_limit: Duration,
     /// How long the close handshake may take.
     pub close_limit: Duration,
+    /// Has the dispatcher say ([`Dispatcher::told`]) when what waits to be sent, in bytes, sinks to this, and when
+    /// the connection is over.
+    pub low_water: Option<usize>,
 }
 
 /// What became of an offered message.
@@ -84,6 +94,8 @@ pub struct WebSocket {
     arrived: Condvar,
     /// The kernel's buffer was full: the task waits for room, others do not try.
     pub(super) blocked: AtomicBool,
+    /// Who is told, and below what.
+    told: Option<(Arc<Dispatcher>, usize)>,
     /// The first close frame of ours.
     closed_with: OnceLock<(u16, String)>,
     /// Why it must end at once, if it must.
@@ -115,6 +127,7 @@ impl WebSocket {
             strand: Mutex::default(),
             arrived: Condvar::new(),
             blocked: AtomicBool::new(false),
+            told: dispatcher.clone().zip(settings.low_water),
             closed_with: OnceLock::new(),
             doom: Mutex::new(None),
             closure: OnceLock::new(),
@@ -161,9 +174,10 @@ impl WebSocket {
         }
     }
 
-    /// Closes with `code` after what waits was sent. Never waits.
+    /// Closes with `code` after what waits was sent; with [`NO_CLOSE_FRAME`] the stream ends there. Never waits.
     pub fn close(&self, code: u16, reason: &str) {
-        if !self.fd.is_inherited() && self.outbox().seal(codec::close(code, reason)) {
+        let frame = (code != NO_CLOSE_FRAME).then(|| codec::close(code, reason));
+        if !self.fd.is_inherited() && self.outbox().seal(frame) {
             let _ = self.closed_with.set((code, reason.to_owned())); // sealed once, so set once
             self.deliver();
             self.wake();
@@ -236,12 +250,13 @@ impl WebSocket {
                 Err(error) => return Err(error),
             };
             let batch = self.outbox().next();
+            let mut has_sunk = false;
             match batch.map(|batch| lane.try_send(&batch, 0)) {
                 None => {}
                 Some(Ok(count)) => {
                     self.blocked.store(false, Ordering::Release); // there was room
                     self.sent.fetch_add(count as u64, Ordering::Relaxed);
-                    self.outbox().advance(count);
+                    has_sunk = self.strike_off(count);
                 }
                 Some(Err(error)) if error.cause == Cause::WouldBlock => {
                     self.blocked.store(true, Ordering::Release);
@@ -251,11 +266,29 @@ impl WebSocket {
                 Some(Err(error)) => return Err(error),
             }
             drop(lane);
+            if has_sunk {
+                self.tell();
+            }
             if self.outbox().is_empty() {
                 return Ok(Flushed::All);
             }
         }
         Ok(Flushed::Some)
+    }
+
+    /// Whether what waits has sunk to the low water.
+    fn strike_off(&self, count: usize) -> bool {
+        let mut outbox = self.outbox();
+        let before = outbox.bytes();
+        outbox.advance(count);
+        self.told.as_ref().is_some_and(|(_, low)| before > *low && outbox.bytes() <= *low)
+    }
+
+    /// Has the dispatcher say that there is something to look at.
+    pub(super) fn tell(&self) {
+        if let Some((dispatcher, _)) = &self.told {
+            dispatcher.tell(self.id);
+        }
     }
 
     /// How it ended, once it is over.
