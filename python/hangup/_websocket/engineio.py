@@ -269,6 +269,20 @@ def sender(stock: Callable[..., Any]) -> Callable[..., Any]:
     return send_packet
 
 
+def async_sender(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Stands in for ``engineio.AsyncServer.send_packet``, as :func:`sender` for a ``Server``."""
+
+    @functools.wraps(stock)
+    async def send_packet(sid: str, pkt: Any) -> None:
+        closed = sys.modules["engineio.exceptions"].SocketIsClosedError
+        try:
+            await stock(sid, pkt)
+        except closed:
+            logger.debug("hangup: %s left during an emit", sid)
+
+    return send_packet
+
+
 def parts(stock: dict[str, Any], mode: str) -> dict[str, Any]:
     """What replaces ``engineio.Server._async`` on one server.
 
@@ -312,16 +326,23 @@ def gate(eio: Any) -> Callable[..., Any]:
     return handle_request
 
 
+def is_async(eio: Any) -> bool:
+    """Whether it is an ``engineio.AsyncServer``, whose WebSockets are those of its ASGI server."""
+    return inspect.iscoroutinefunction(eio.send_packet)
+
+
 def judge(server: Any) -> str:
     """Why a ``socketio.Server`` is left as it is; empty if it is not."""
     eio = getattr(server, "eio", None)
     if eio is None or not isinstance(getattr(eio, "_async", None), dict):
         return "its engineio server is not one that hangup knows"
+    if is_async(eio):
+        return ""
     if eio.async_mode not in ("threading", "gevent", "eventlet"):
         return f"async_mode {eio.async_mode!r} keeps its own transport"
     missing = {"thread", "queue", "queue_empty", "event", "websocket", "sleep"} - set(eio._async)
     if missing:
         return f"engineio's {eio.async_mode} model lacks {', '.join(sorted(missing))}"
-    if not isinstance(eio._async["queue"], type) or inspect.iscoroutinefunction(eio.send_packet):
+    if not isinstance(eio._async["queue"], type):
         return "engineio's queue is not a class"
     return ""
