@@ -64,7 +64,6 @@ def take_over_socketio(server: Any) -> None:
         return
     eio.sockets = engineio.Sessions(eio.sockets)
     if engineio.is_async(eio):
-        eio.send_packet = engineio.async_sender(eio.send_packet)
         reason = "its WebSockets are the ASGI server's"
         _status.record("socketio", state="on", reason=reason, async_mode=eio.async_mode, **facts)
         return

@@ -269,20 +269,6 @@ def sender(stock: Callable[..., Any]) -> Callable[..., Any]:
     return send_packet
 
 
-def async_sender(stock: Callable[..., Any]) -> Callable[..., Any]:
-    """Stands in for ``engineio.AsyncServer.send_packet``, as :func:`sender` for a ``Server``."""
-
-    @functools.wraps(stock)
-    async def send_packet(sid: str, pkt: Any) -> None:
-        closed = sys.modules["engineio.exceptions"].SocketIsClosedError
-        try:
-            await stock(sid, pkt)
-        except closed:
-            logger.debug("hangup: %s left during an emit", sid)
-
-    return send_packet
-
-
 def parts(stock: dict[str, Any], mode: str) -> dict[str, Any]:
     """What replaces ``engineio.Server._async`` on one server.
 
