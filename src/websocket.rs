@@ -7,7 +7,7 @@ use std::time::Duration;
 use hangup_core::adopt;
 use hangup_core::ws;
 use hangup_core::ws::{
-    codec, dispatch, Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Protocol, Settings,
+    codec, dispatch, Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Pings, Protocol, Settings,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -27,6 +27,10 @@ pub(crate) fn accept_key(key: &str) -> String {
 
 fn seconds(value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn every((interval, timeout): (f64, Option<f64>)) -> PyResult<Pings> {
+    Ok(Pings { interval: seconds(interval)?, timeout: timeout.map(seconds).transpose()? })
 }
 
 #[pyclass(frozen, module = "hangup._hangup")]
@@ -58,6 +62,11 @@ impl Dispatcher {
     /// A turn, if something waits.
     fn try_next(&self) -> Option<Turn> {
         self.0.try_next().map(Turn::new)
+    }
+
+    /// The ids of WebSockets that there is something to tell of: room that `wait_for_room` did not find, or the end.
+    fn told(&self) -> Vec<u64> {
+        self.0.told()
     }
 
     /// Readable while something waits; -1 for threads.
@@ -131,7 +140,6 @@ fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
         Event::Binary(bytes) => PyBytes::new(py, &bytes).into_any(),
         Event::Probed => ("probed",).into_pyobject(py)?.into_any(),
         Event::Upgraded => ("upgraded",).into_pyobject(py)?.into_any(),
-        Event::Room => ("room",).into_pyobject(py)?.into_any(),
         Event::Closed(closure) => closure_to_python(py, closure)?,
     })
 }
@@ -148,8 +156,9 @@ pub(crate) struct WebSocket(Arc<ws::WebSocket>);
 impl WebSocket {
     /// Takes over the descriptor `fd`, whose upgrade was answered; `early`: what was read beyond the request.
     /// Without a dispatcher its events wait for `receive`. `heartbeat`: Engine.IO's (interval, timeout) in seconds, or None for plain messages.
+    /// `pings`: the same for plain messages, with ping frames; without a timeout nobody is left for silence.
     #[new]
-    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false))]
+    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false, pings=None, tells=false))]
     #[allow(clippy::too_many_arguments)] // keywords at the only caller
     fn new(
         py: Python<'_>,
@@ -162,10 +171,12 @@ impl WebSocket {
         close_limit: f64,
         heartbeat: Option<(f64, f64)>,
         upgrade: bool,
+        pings: Option<(f64, Option<f64>)>,
+        tells: bool,
     ) -> PyResult<Self> {
         let fd = adopt::take_over(fd);
         let protocol = match heartbeat {
-            None => Protocol::Plain,
+            None => Protocol::Plain { pings: pings.map(every).transpose()? },
             Some((interval, timeout)) => Protocol::EngineIo {
                 heartbeat: Heartbeat { interval: seconds(interval)?, timeout: seconds(timeout)? },
                 upgrade,
@@ -177,6 +188,7 @@ impl WebSocket {
             max_queued,
             stall_limit: seconds(stall_limit)?,
             close_limit: seconds(close_limit)?,
+            tells,
         };
         let dispatcher = dispatcher.map(|dispatcher| Arc::clone(&dispatcher.0));
         // Attached: it takes microseconds, and to come back from a detour costs a thread's turn under the GIL.
@@ -246,7 +258,7 @@ impl WebSocket {
         event.map(|event| event_to_python(py, event)).transpose()
     }
 
-    /// Closes with `code` after what waits was sent. Never waits.
+    /// Closes with `code` after what waits was sent; with 1006 the stream ends without a close frame. Never waits.
     #[pyo3(signature = (code=1000, reason="", /))]
     fn close(&self, py: Python<'_>, code: u16, reason: &str) {
         py.detach(|| self.0.close(code, reason));

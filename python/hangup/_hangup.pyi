@@ -168,6 +168,9 @@ class Dispatcher:
     def fileno(self) -> int:
         """Readable while something waits; -1 for threads."""
 
+    def told(self) -> list[int]:
+        """The ids of WebSockets with room that ``wait_for_room`` did not find, or that are over (``tells``)."""
+
     def stop(self, limit: float, /) -> None:
         """No turn is given any more. Waits until those who wait have left, at most ``limit`` seconds."""
 
@@ -212,11 +215,15 @@ class WebSocket:
         close_limit: float,
         heartbeat: tuple[float, float] | None = None,
         upgrade: bool = False,
+        pings: tuple[float, float | None] | None = None,
+        tells: bool = False,
     ) -> WebSocket:
         """Takes over the descriptor ``fd``, whose upgrade was answered; ``early``: what was read beyond the request.
 
         Sizes in bytes, times in seconds. Without a dispatcher its events wait for ``receive``. ``heartbeat``:
-        Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling.
+        Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling. ``pings``:
+        (interval, timeout) of ping frames, for plain messages; without a timeout nobody is left for silence.
+        ``tells``: has the dispatcher's ``told`` name it when there is room that was waited for, and at its end.
         """
 
     @property
@@ -241,14 +248,14 @@ class WebSocket:
     def wait_for_room(self, level: int, limit: float, /) -> bool:
         """Waits until no more than ``level`` bytes wait to be sent, or it is over; at most ``limit`` seconds.
 
-        False if time is up. With a dispatcher, the event ``("room",)`` comes then as soon as there is room.
+        False if time is up: then the dispatcher tells of it as soon as there is room, if it was asked to (``tells``).
         """
 
     def receive(self, limit: float, /) -> _Event | None:
         """Waits for the next event, at most ``limit`` seconds. For a WebSocket without a dispatcher."""
 
     def close(self, code: int = 1000, reason: str = "", /) -> None:
-        """Closes after what waits was sent. Never waits."""
+        """Closes after what waits was sent; with 1006 the stream ends without a close frame. Never waits."""
 
     def abort(self) -> None:
         """Ends it now: what waits is thrown away."""

@@ -40,10 +40,11 @@ def uninstall() -> None:
 
 
 def take_over_socketio(server: Any) -> None:
-    """Gives the WebSockets of a ``socketio.Server`` to the native transport, if it is one that hangup knows.
+    """Gives the WebSockets of a ``socketio.Server`` to the native transport, if it is one that hangup knows. Those of a
+    ``socketio.AsyncServer`` are its ASGI server's: its sessions are mended.
 
     Args:
-        server: a ``socketio.Server`` without clients. Nothing is done the second time.
+        server: without clients. Nothing is done the second time.
     """
     from importlib.metadata import version
 
@@ -61,8 +62,12 @@ def take_over_socketio(server: Any) -> None:
     eio = server.eio
     if isinstance(eio.sockets, engineio.Sessions):
         return
-    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_routes)
     eio.sockets = engineio.Sessions(eio.sockets)
+    if engineio.is_async(eio):
+        reason = "its WebSockets are the ASGI server's"
+        _status.record("socketio", state="on", reason=reason, async_mode=eio.async_mode, **facts)
+        return
+    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_routes)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     eio.handle_request = engineio.gate(eio)
@@ -104,18 +109,21 @@ def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:
 
 
 def _take_over_every_socketio(socketio: Any) -> None:
-    stock = socketio.Server.__init__
+    classes = (socketio.Server, socketio.AsyncServer)
+    if not all(_replace(kind, "__init__", _taking_over(kind.__init__)) for kind in classes):
+        return
+    for server in gc.get_objects():
+        if issubclass(type(server), classes):  # isinstance() would ask proxies
+            take_over_socketio(server)
 
+
+def _taking_over(stock: Any) -> Any:
     @functools.wraps(stock)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         stock(self, *args, **kwargs)
         take_over_socketio(self)
 
-    if not _replace(socketio.Server, "__init__", __init__):
-        return
-    for server in gc.get_objects():
-        if issubclass(type(server), socketio.Server):  # isinstance() would ask proxies
-            take_over_socketio(server)
+    return __init__
 
 
 def _take_over_flask_sock(flask_sock: Any) -> None:

@@ -5,62 +5,22 @@ mod common;
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::OwnedFd;
 use std::sync::mpsc::{channel, Receiver};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use common::ws::{end, next, settings, start, text, Client};
 use common::{alone, open_numbers, reset, tcp_pair, wait_for, wait_until, PATIENCE};
-use hangup_core::ws::codec;
 use hangup_core::ws::dispatch::Dispatcher;
-use hangup_core::ws::{
-    Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Protocol, Settings, WebSocket,
-};
+use hangup_core::ws::{Ending, Event, Heartbeat, Offered, Protocol, Settings, WebSocket};
 use tungstenite::protocol::Role;
 use tungstenite::Message;
-
-type Client = tungstenite::WebSocket<TcpStream>;
-
-fn settings() -> Settings {
-    Settings {
-        protocol: Protocol::Plain,
-        max_message: 1 << 20,
-        max_queued: 64 << 20,
-        stall_limit: PATIENCE,
-        close_limit: Duration::from_secs(2),
-    }
-}
 
 fn engine_io(interval: u64, timeout: u64, upgrade: bool) -> Settings {
     let heartbeat =
         Heartbeat { interval: Duration::from_millis(interval), timeout: Duration::from_millis(timeout) };
     Settings { protocol: Protocol::EngineIo { heartbeat, upgrade }, ..settings() }
-}
-
-fn start(settings: Settings, early: &[u8]) -> (Arc<WebSocket>, Client) {
-    let (ours, peer) = tcp_pair();
-    (begin(ours, early, settings), tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
-}
-
-fn begin(ours: OwnedFd, early: &[u8], settings: Settings) -> Arc<WebSocket> {
-    WebSocket::start(ours, early.to_vec(), settings, None).unwrap()
-}
-
-fn text(text: &str) -> bytes::Bytes {
-    codec::frame(OpCode::Data(Data::Text), text.as_bytes())
-}
-
-fn next(socket: &WebSocket) -> Event {
-    socket.receive(PATIENCE).expect("an event")
-}
-
-/// The end; what came before it is thrown away.
-fn end(socket: &WebSocket) -> Closure {
-    wait_for("the end", || match socket.receive(PATIENCE) {
-        Some(Event::Closed(closure)) => Some(closure),
-        _ => None,
-    })
 }
 
 #[test]
@@ -251,21 +211,6 @@ fn who_waits_for_room_is_told_of_the_end() {
         assert!(waiter.join().unwrap());
         assert_eq!(socket.offer([text("x")]), Offered::Gone);
     }
-}
-
-#[test]
-fn room_is_an_event_for_who_cannot_wait() {
-    let dispatcher = Dispatcher::for_threads(1);
-    let (socket, mut client) = dispatched(&dispatcher);
-    assert!(socket.wait_for_room(0, Duration::ZERO));
-    fill(&socket, 0);
-    assert!(!socket.wait_for_room(0, Duration::ZERO));
-    while socket.queued() > 0 {
-        client.read().unwrap();
-    }
-    let mut turn = dispatcher.next(PATIENCE).expect("a turn");
-    assert_eq!(turn.take(), Some(Event::Room));
-    assert_eq!(turn.take(), None); // once, for one question
 }
 
 #[test]

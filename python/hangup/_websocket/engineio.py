@@ -360,16 +360,23 @@ def gate(eio: Any) -> Callable[..., Any]:
     return handle_request
 
 
+def is_async(eio: Any) -> bool:
+    """Whether it is an ``engineio.AsyncServer``, whose WebSockets are those of its ASGI server."""
+    return inspect.iscoroutinefunction(eio.send_packet)
+
+
 def judge(server: Any) -> str:
     """Why a ``socketio.Server`` is left as it is; empty if it is not."""
     eio = getattr(server, "eio", None)
     if eio is None or not isinstance(getattr(eio, "_async", None), dict):
         return "its engineio server is not one that hangup knows"
+    if is_async(eio):
+        return ""
     if eio.async_mode not in ("threading", "gevent", "eventlet"):
         return f"async_mode {eio.async_mode!r} keeps its own transport"
     missing = {"thread", "queue", "queue_empty", "event", "websocket", "sleep"} - set(eio._async)
     if missing:
         return f"engineio's {eio.async_mode} model lacks {', '.join(sorted(missing))}"
-    if not isinstance(eio._async["queue"], type) or inspect.iscoroutinefunction(eio.send_packet):
+    if not isinstance(eio._async["queue"], type):
         return "engineio's queue is not a class"
     return ""

@@ -49,6 +49,8 @@ struct State {
     /// Turns that make progress.
     active: usize,
     turns: Vec<Arc<Run>>,
+    /// Connections with something to look at.
+    told: Vec<u64>,
     watched: bool,
     stopped: bool,
 }
@@ -97,7 +99,7 @@ impl Dispatcher {
         }))
     }
 
-    /// Readable while [`Dispatcher::try_next`] has something.
+    /// Readable while [`Dispatcher::try_next`] or [`Dispatcher::told`] has something.
     pub fn signal(&self) -> Option<BorrowedFd<'_>> {
         self.signal.as_ref().map(AsFd::as_fd)
     }
@@ -142,12 +144,37 @@ impl Dispatcher {
     pub fn try_next(self: &Arc<Self>) -> Option<Turn> {
         let mut state = self.locked();
         let turn = self.turn(&mut state);
-        if state.ready.is_empty() {
+        self.hush(&state);
+        turn
+    }
+
+    /// The connections of which there is something to tell since the last call (see [`Settings::tells`]).
+    ///
+    /// [`Settings::tells`]: super::Settings::tells
+    pub fn told(&self) -> Vec<u64> {
+        let mut state = self.locked();
+        let told = std::mem::take(&mut state.told);
+        self.hush(&state);
+        told
+    }
+
+    pub(super) fn tell(&self, id: u64) {
+        self.locked().told.push(id);
+        self.raise();
+    }
+
+    fn raise(&self) {
+        if let Some(signal) = &self.signal {
+            let _ = rustix::io::write(signal, &1_u64.to_ne_bytes()); // EAGAIN: it is readable anyway
+        }
+    }
+
+    fn hush(&self, state: &State) {
+        if state.ready.is_empty() && state.told.is_empty() {
             if let Some(signal) = &self.signal {
                 let _ = rustix::io::read(signal, &mut [0; 8]); // EAGAIN: it was quiet already
             }
         }
-        turn
     }
 
     /// Threads that wait for a turn.
@@ -194,9 +221,9 @@ impl Dispatcher {
     fn enqueue(self: &Arc<Self>, socket: Arc<WebSocket>) {
         let mut state = self.locked();
         state.ready.push_back(socket);
-        if let Some(signal) = &self.signal {
+        if self.signal.is_some() {
             if state.ready.len() == 1 {
-                let _ = rustix::io::write(signal, &1_u64.to_ne_bytes()); // EAGAIN: it is readable anyway
+                self.raise();
             }
             return;
         }

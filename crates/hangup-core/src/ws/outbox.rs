@@ -57,16 +57,16 @@ impl Outbox {
         Pushed::Queued
     }
 
-    /// Adds the last frame, whatever the limit. False if there is one already.
-    pub(crate) fn seal(&mut self, close_frame: Bytes) -> bool {
+    /// Adds the last frame, if there is to be one, whatever the limit. False if it was sealed already.
+    pub(crate) fn seal(&mut self, close_frame: Option<Bytes>) -> bool {
         if self.sealed {
             return false;
         }
         if self.bytes == 0 {
             self.moved = Instant::now();
         }
-        self.bytes += close_frame.len();
-        self.frames.push_back(close_frame);
+        self.bytes += close_frame.as_ref().map_or(0, Bytes::len);
+        self.frames.extend(close_frame);
         self.sealed = true;
         true
     }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::codec;
 use super::dispatch::Dispatcher;
 use super::engine_io::Heartbeat;
+use super::keep_alive::Pings;
 use super::outbox::{Outbox, Pushed};
 use super::strand::{Closure, Ending, Entry, Event, Strand};
 use super::task::Task;
@@ -20,11 +21,17 @@ use crate::error::{Error, Result};
 use crate::fd::{GuardedFd, Kind, Lane, Patience};
 use crate::ledger::{self, Counter};
 
+/// RFC 6455 section 7.4.1: the code that stands for the absence of a close frame.
+pub const NO_CLOSE_FRAME: u16 = 1006;
+
 /// What is spoken on the WebSocket.
 #[derive(Clone, Copy, Debug)]
 pub enum Protocol {
     /// Messages, all of them the application's.
-    Plain,
+    Plain {
+        /// Who is silent, if that is asked.
+        pings: Option<Pings>,
+    },
     /// Engine.IO 4 packets.
     EngineIo {
         /// Who is silent.
@@ -47,6 +54,9 @@ pub struct Settings {
     pub stall_limit: Duration,
     /// How long the close handshake may take.
     pub close_limit: Duration,
+    /// Has the dispatcher say ([`Dispatcher::told`]) when there is the room that [`WebSocket::wait_for_room`] did not
+    /// find, and when the connection is over.
+    pub tells: bool,
 }
 
 /// What became of an offered message.
@@ -84,10 +94,10 @@ pub struct WebSocket {
     arrived: Condvar,
     /// There is room in the outbox, for who waits in [`WebSocket::wait_for_room`].
     room: Condvar,
-    /// The same, for the task to report.
-    room_made: AtomicBool,
     /// The kernel's buffer was full: the task waits for room, others do not try.
     pub(super) blocked: AtomicBool,
+    /// Who is told of room, and of the end.
+    told: Option<Arc<Dispatcher>>,
     /// The first close frame of ours.
     closed_with: OnceLock<(u16, String)>,
     /// Why it must end at once, if it must.
@@ -119,8 +129,8 @@ impl WebSocket {
             strand: Mutex::default(),
             arrived: Condvar::new(),
             room: Condvar::new(),
-            room_made: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            told: dispatcher.clone().filter(|_| settings.tells),
             closed_with: OnceLock::new(),
             doom: Mutex::new(None),
             closure: OnceLock::new(),
@@ -167,18 +177,28 @@ impl WebSocket {
         }
     }
 
-    /// Closes with `code` after what waits was sent. Never waits.
+    /// Closes with `code` after what waits was sent; with [`NO_CLOSE_FRAME`] the stream ends there. Never waits.
     pub fn close(&self, code: u16, reason: &str) {
-        if !self.fd.is_inherited() && self.outbox().seal(codec::close(code, reason)) {
+        if self.fd.is_inherited() {
+            return;
+        }
+        let frame = (code != NO_CLOSE_FRAME).then(|| codec::close(code, reason));
+        let mut outbox = self.outbox();
+        let is_first = outbox.seal(frame);
+        let made_room = outbox.makes_room();
+        drop(outbox);
+        if is_first {
             let _ = self.closed_with.set((code, reason.to_owned())); // sealed once, so set once
-            self.tell_of_room();
+            if made_room {
+                self.tell_of_room();
+            }
             self.deliver();
             self.wake();
         }
     }
 
     /// Waits until no more than `level` bytes wait to be sent, or nothing can be sent any more; at most for `limit`.
-    /// False if time is up: then [`Event::Room`] comes as soon as there is room, if there is a dispatcher.
+    /// False if time is up: then the dispatcher is told as soon as there is room ([`Settings::tells`]).
     pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
         if self.fd.is_inherited() {
             return true;
@@ -196,22 +216,19 @@ impl WebSocket {
     }
 
     fn tell_of_room(&self) {
-        if self.outbox().makes_room() {
-            self.room_made.store(true, Ordering::Release);
-            self.room.notify_all();
-            self.wake();
-        }
+        self.room.notify_all();
+        self.tell();
     }
 
     /// Forgets what waits: the client is gone.
     pub(super) fn give_up(&self) {
-        self.outbox().clear();
-        self.tell_of_room();
-    }
-
-    /// True once after somebody waited for room, and there is some.
-    pub(super) fn takes_room_made(&self) -> bool {
-        self.room_made.load(Ordering::Relaxed) && self.room_made.swap(false, Ordering::AcqRel)
+        let mut outbox = self.outbox();
+        outbox.clear();
+        let made_room = outbox.makes_room();
+        drop(outbox);
+        if made_room {
+            self.tell_of_room();
+        }
     }
 
     /// Ends it now: what waits is thrown away.
@@ -280,13 +297,13 @@ impl WebSocket {
                 Err(error) => return Err(error),
             };
             let batch = self.outbox().next();
+            let mut made_room = false;
             match batch.map(|batch| lane.try_send(&batch, 0)) {
                 None => {}
                 Some(Ok(count)) => {
                     self.blocked.store(false, Ordering::Release); // there was room
                     self.sent.fetch_add(count as u64, Ordering::Relaxed);
-                    self.outbox().advance(count);
-                    self.tell_of_room();
+                    made_room = self.strike_off(count);
                 }
                 Some(Err(error)) if error.cause == Cause::WouldBlock => {
                     self.blocked.store(true, Ordering::Release);
@@ -296,11 +313,28 @@ impl WebSocket {
                 Some(Err(error)) => return Err(error),
             }
             drop(lane);
+            if made_room {
+                self.tell_of_room();
+            }
             if self.outbox().is_empty() {
                 return Ok(Flushed::All);
             }
         }
         Ok(Flushed::Some)
+    }
+
+    /// Whether there is the room now that somebody waits for.
+    fn strike_off(&self, count: usize) -> bool {
+        let mut outbox = self.outbox();
+        outbox.advance(count);
+        outbox.makes_room()
+    }
+
+    /// Has the dispatcher say that there is something to look at.
+    pub(super) fn tell(&self) {
+        if let Some(dispatcher) = &self.told {
+            dispatcher.tell(self.id);
+        }
     }
 
     /// How it ended, once it is over.

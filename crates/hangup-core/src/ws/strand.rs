@@ -17,8 +17,6 @@ pub enum Event {
     Probed,
     /// The session lives on the WebSocket from now on.
     Upgraded,
-    /// There is the room that [`WebSocket::wait_for_room`](super::WebSocket::wait_for_room) did not find.
-    Room,
     /// The connection is over. Comes once, and last.
     Closed(Closure),
 }

@@ -13,7 +13,8 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::codec::{self, Decoder, Incoming, Violation};
 use super::dispatch::Dispatcher;
 use super::engine_io::{EngineIo, Step};
-use super::socket::{Flushed, Protocol, Settings, WebSocket};
+use super::keep_alive::{Due, KeepAlive};
+use super::socket::{Flushed, Protocol, Settings, WebSocket, NO_CLOSE_FRAME};
 use super::strand::{Closure, Ending, Entry, Event};
 use crate::cause::{Cause, Op};
 use crate::fd::{sys, Lane, Lease, Patience};
@@ -48,6 +49,7 @@ pub(super) struct Task {
     settings: Settings,
     decoder: Decoder,
     engine_io: Option<EngineIo>,
+    keep_alive: Option<KeepAlive>,
     closing: Option<Closing>,
     received: u64,
     control_frames: (Instant, u32),
@@ -59,9 +61,9 @@ impl Task {
         dispatcher: Option<Arc<Dispatcher>>,
         settings: Settings,
     ) -> Self {
-        let engine_io = match settings.protocol {
-            Protocol::Plain => None,
-            Protocol::EngineIo { heartbeat, upgrade } => Some(EngineIo::new(heartbeat, upgrade)),
+        let (engine_io, keep_alive) = match settings.protocol {
+            Protocol::Plain { pings } => (None, pings.map(KeepAlive::new)),
+            Protocol::EngineIo { heartbeat, upgrade } => (Some(EngineIo::new(heartbeat, upgrade)), None),
         };
         Self {
             socket,
@@ -69,6 +71,7 @@ impl Task {
             settings,
             decoder: Decoder::new(settings.max_message),
             engine_io,
+            keep_alive,
             closing: None,
             received: 0,
             control_frames: (Instant::now(), 0),
@@ -88,6 +91,7 @@ impl Task {
         let closure = Closure { code, reason, cause, received, sent };
         self.socket.is_over(closure.clone());
         self.report(Event::Closed(closure));
+        self.socket.tell();
     }
 
     /// Until it is over: why.
@@ -103,9 +107,6 @@ impl Task {
                     crate::linger::close_after(io.into_inner());
                 }
                 return over;
-            }
-            if self.socket.takes_room_made() && self.dispatcher.is_some() {
-                self.report(Event::Room);
             }
             let deadline = self.deadline();
             if timer.deadline() != deadline {
@@ -220,7 +221,10 @@ impl Task {
             }
             Incoming::Pong => {
                 if self.is_flood() {
-                    self.fail(1008, "too many control frames");
+                    return self.fail(1008, "too many control frames");
+                }
+                if let Some(keep_alive) = &mut self.keep_alive {
+                    keep_alive.pong();
                 }
             }
             Incoming::Close(code, reason) => self.peer_closed(code, reason),
@@ -268,7 +272,8 @@ impl Task {
     fn note_close_by_caller(&mut self) {
         if let (None, Some((code, reason))) = (&self.closing, self.socket.closed_with()) {
             let closure = (*code, reason.clone(), Ending::Here);
-            self.closing = Some(Closing { since: Instant::now(), closure, heard: false });
+            let heard = *code == NO_CLOSE_FRAME; // nobody answers what was not sent
+            self.closing = Some(Closing { since: Instant::now(), closure, heard });
         }
     }
 
@@ -308,8 +313,9 @@ impl Task {
                 + if sealed { self.settings.close_limit } else { ANSWER.min(self.settings.close_limit) }
         });
         let beat = self.engine_io.as_ref().filter(|_| close.is_none()).map(EngineIo::due);
+        let ping = self.keep_alive.as_ref().filter(|_| close.is_none()).map(KeepAlive::due);
         let far = Instant::now() + Duration::from_secs(86_400);
-        [stall, close, beat].into_iter().flatten().min().unwrap_or(far)
+        [stall, close, beat, ping].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Something was due.
@@ -331,10 +337,20 @@ impl Task {
             return self.socket.end(Ending::Stalled);
         }
         let deaf = !self.is_reading();
-        if self.closing.is_none() {
-            if let Some(machine) = self.engine_io.as_mut().filter(|machine| now >= machine.due()) {
-                let step = machine.pass(deaf);
-                self.step(step, || unreachable!("time delivers nothing"));
+        if self.closing.is_some() {
+            return;
+        }
+        if let Some(machine) = self.engine_io.as_mut().filter(|machine| now >= machine.due()) {
+            let step = machine.pass(deaf);
+            self.step(step, || unreachable!("time delivers nothing"));
+        }
+        if let Some(keep_alive) = self.keep_alive.as_mut().filter(|machine| now >= machine.due()) {
+            match keep_alive.pass(deaf) {
+                Due::Ping => {
+                    self.socket.offer([codec::frame(OpCode::Control(Control::Ping), &[])]);
+                }
+                Due::Silent => self.close(1011, "keepalive ping timeout", Ending::Silent, true),
+                Due::Nothing => {}
             }
         }
     }

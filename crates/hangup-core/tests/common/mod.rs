@@ -2,6 +2,9 @@
 #![allow(dead_code)] // each test binary uses its own part
 #![allow(clippy::unwrap_used)] // a helper that cannot do its work is a failed test
 
+#[cfg(feature = "transport")]
+pub(crate) mod ws;
+
 use std::fmt::Debug;
 use std::fs;
 use std::io::{Read, Write};
