@@ -212,9 +212,8 @@ class Driver:
             return self._stock(self._handler, self._server)(environ, start_response)
         self._begin(dispatcher, environ, taken)
         takeover.trim(environ)
-        if taken.sink is not None:
-            start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
-        return takeover.Ended(taken.sink)
+        environ["hangup.ended"] = takeover.Ended(taken.sink)  # engineio 4.8 drops what is returned here
+        return ()
 
     def _begin(self, dispatcher: dispatch.Dispatcher, environ: dict[str, Any], taken: takeover.Taken) -> None:
         server, socket = self._server, self._handler.__self__
@@ -301,6 +300,7 @@ def gate(eio: Any) -> Callable[..., Any]:
                 status, headers, body = refused
                 start_response(status, headers)
                 return [body]
+            return upgrade(stock, environ, start_response)
         session = longpoll.poll_of(eio, environ) if longpoll.waiting.threads else None
         if session is None:
             return stock(environ, start_response)
@@ -310,6 +310,20 @@ def gate(eio: Any) -> Callable[..., Any]:
             return stock(environ, start_response)
 
     return handle_request
+
+
+def upgrade(stock: Callable[..., Any], environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    """The response to a good opening handshake: engineio's, unless the connection has left its server."""
+    responses: list[tuple[Any, ...]] = []
+    body = stock(environ, lambda *response: responses.append(response))
+    ended = environ.pop("hangup.ended", None)
+    if ended is None:
+        for response in responses:
+            start_response(*response)
+        return body
+    if ended.is_awaited:
+        start_response("101 Switching Protocols", [])  # hop-by-hop headers are the server's (PEP 3333)
+    return ended
 
 
 def judge(server: Any) -> str:
