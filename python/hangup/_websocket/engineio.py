@@ -30,6 +30,8 @@ logger = logging.getLogger("hangup")
 MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds for the close handshake: gunicorn's figure for a lingering close.
 CLOSE_LIMIT = 2.0
+#: Engine.IO's packet that ends a poll.
+NOOP = 6
 
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
@@ -76,7 +78,7 @@ class Session:
         elif event[0] == "closed":
             self._closed(*event[1:])
         elif event[0] == "probed":
-            self._socket.queue.put(self._packet.Packet(self._packet.NOOP))  # ends the pending poll
+            self._socket.queue.put(self._packet.Packet(NOOP))  # ends the pending poll
         else:
             self._open()
 
@@ -149,7 +151,8 @@ def outlet_class(base: type) -> type:
                 while not self.empty():
                     item = self.get(block=False)
                     self.task_done()
-                    self._send(item)
+                    if item is None or item.packet_type != NOOP:  # the poll that it should have ended never came
+                        self._send(item)
             self._tell()
 
         def when_filled(self, function: Callable[[bool], Any]) -> None:
