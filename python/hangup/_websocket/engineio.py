@@ -151,7 +151,9 @@ def outlet_class(base: type) -> type:
                 while not self.empty():
                     item = self.get(block=False)
                     self.task_done()
-                    if item is None or item.packet_type != NOOP:  # the poll that it should have ended never came
+                    if (
+                        item is None or item.packet_type != NOOP
+                    ):  # the poll that it should have ended never came
                         self._send(item)
             self._tell()
 
