@@ -305,6 +305,9 @@ def gate(eio: Any) -> Callable[..., Any]:
                 status, headers, body = refused
                 start_response(status, headers)
                 return [body]
+            session = longpoll.session_of(eio, environ)
+            if session is not None and (session.upgrading or session.upgraded):
+                return upgrade(refuse, environ, start_response)
             return upgrade(stock, environ, start_response)
         session = longpoll.poll_of(eio, environ) if longpoll.waiting.threads else None
         if session is None:
@@ -329,6 +332,31 @@ def upgrade(stock: Callable[..., Any], environ: dict[str, Any], start_response: 
     if ended.is_awaited:
         start_response("101 Switching Protocols", [])  # hop-by-hop headers are the server's (PEP 3333)
     return ended
+
+
+def refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    """Closes a second WebSocket of a session, behind its handshake as Engine.IO's own server does."""
+    try:
+        taken = takeover.take(environ)
+    except takeover.Declined:
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
+    second = _hangup.WebSocket(
+        taken.fd,
+        taken.early,
+        None,
+        max_message=0,
+        max_queued=MAX_QUEUED,
+        stall_limit=CLOSE_LIMIT,
+        close_limit=CLOSE_LIMIT,
+    )
+    second.close(1002, "the session has a WebSocket")
+    on_end = environ.get("hangup.on_websocket_end")
+    if on_end is not None:
+        on_end(1002, 0, 0, "violation")
+    takeover.trim(environ)
+    environ["hangup.ended"] = takeover.Ended(taken.sink)
+    return ()
 
 
 def judge(server: Any) -> str:

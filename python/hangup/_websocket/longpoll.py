@@ -56,13 +56,19 @@ class Waiting:
 waiting = Waiting()
 
 
+def session_of(eio: Any, environ: dict[str, Any]) -> Any:
+    """The live session that this request names; None if there is none."""
+    sid = parse_qs(environ.get("QUERY_STRING", "")).get("sid", [""])[0]
+    session = eio.sockets.get(sid)
+    return None if session is None or session.closed else session
+
+
 def poll_of(eio: Any, environ: dict[str, Any]) -> Any:
     """The session whose poll this request is, if it would have to wait; else None."""
     if environ.get("REQUEST_METHOD") != "GET" or "HTTP_UPGRADE" in environ:
         return None
-    sid = parse_qs(environ.get("QUERY_STRING", "")).get("sid", [""])[0]
-    session = eio.sockets.get(sid)
-    if session is None or session.closed or session.upgrading or session.upgraded or not session.connected:
+    session = session_of(eio, environ)
+    if session is None or session.upgrading or session.upgraded or not session.connected:
         return None
     return session if session.queue.empty() else None
 
