@@ -119,6 +119,13 @@ impl Turn {
         event.map(|event| event_to_python(py, event)).transpose()
     }
 
+    /// Ends the turn, and leaves the events to `WebSocket.receive`.
+    fn leave(&self) {
+        if let Some(turn) = self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            turn.leave();
+        }
+    }
+
     /// The handler is about to wait: others go on.
     fn step_aside(&self) {
         if let Some(turn) = &*self.held.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -247,7 +254,8 @@ impl WebSocket {
         Ok(py.detach(|| self.0.wait_for_room(level, limit)))
     }
 
-    /// Waits for the next event, at most `limit` seconds (see `Turn.take`). For a WebSocket without a dispatcher.
+    /// Waits for the next event, at most `limit` seconds (see `Turn.take`). For a WebSocket without a dispatcher, or whose turns
+    /// are left to it (`Turn.leave`): then `limit` is 0.
     #[pyo3(signature = (limit, /))]
     fn receive<'py>(&self, py: Python<'py>, limit: f64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let limit = seconds(limit)?;

@@ -8,14 +8,15 @@ import threading
 from typing import Any, Optional
 
 import pytest
-from hangup._websocket.engineio import outlet_class
+from hangup._websocket.engineio import NOOP, outlet_class
 
 
 class Packet:
     """As engineio's, as far as it is used."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, packet_type: int = 4) -> None:
         self.number = number
+        self.packet_type = packet_type
 
     def encode(self) -> int:
         return self.number
@@ -55,6 +56,16 @@ def test_packets_keep_their_order_across_the_attachment(often: None) -> None:
             outlet.put(Packet(number))
         attaching.join()
         assert native.sent == list(range(200))
+
+
+def test_the_end_of_a_poll_that_never_came_is_not_sent_on_the_websocket() -> None:
+    """Engine.IO's NOOP, put in when the client probes."""
+    outlet, native = outlet_class(queue.Queue)(), Native()
+    outlet.put(Packet(1))
+    outlet.put(Packet(2, NOOP))
+    outlet.put(Packet(3))
+    outlet.attach(native)
+    assert native.sent == [1, 3]
 
 
 def test_a_disconnect_that_waits_for_the_queue_returns_when_it_is_attached() -> None:

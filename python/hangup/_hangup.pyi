@@ -196,6 +196,9 @@ class Turn:
     def let_others_in(self) -> None:
         """From now until the next ``take``, a block gives the connection to somebody else."""
 
+    def leave(self) -> None:
+        """Ends the turn, and leaves the events to ``WebSocket.receive``; the next comes after that found nothing."""
+
     def step_aside(self) -> None:
         """The handler is about to wait: others go on."""
 
@@ -252,7 +255,10 @@ class WebSocket:
         """
 
     def receive(self, limit: float, /) -> _Event | None:
-        """Waits for the next event, at most ``limit`` seconds. For a WebSocket without a dispatcher."""
+        """Waits for the next event, at most ``limit`` seconds.
+
+        For a WebSocket without a dispatcher, or whose turns are left to it (``Turn.leave``): then ``limit`` is 0.
+        """
 
     def close(self, code: int = 1000, reason: str = "", /) -> None:
         """Closes after what waits was sent; with 1006 the stream ends without a close frame. Never waits."""

@@ -48,7 +48,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
-    from ._websocket import engineio, packets, rooms, tasks
+    from ._websocket import engineio, gate, packets, rooms, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
@@ -70,7 +70,7 @@ def take_over_socketio(server: Any) -> None:
     eio._async = engineio.parts(eio._async, eio.async_mode, _remember_routes)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
-    eio.handle_request = engineio.gate(eio)
+    eio.handle_request = gate.gate(eio)
     if issubclass(server.packet_class, sys.modules["socketio.packet"].Packet):
         server.packet_class = packets.checked(
             packets.searching(server.packet_class), int(eio.max_http_buffer_size)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import json
-from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -41,6 +41,15 @@ def watch(ws):
     while ws.connected:
         time.sleep(0.01)
     left.set()
+
+@sock.route("/deaf")
+def deaf(ws):
+    left.wait()
+
+@app.get("/release")
+def release():
+    left.set()
+    return {}
 
 @app.get("/left")
 def has_left():
@@ -90,7 +99,7 @@ def test_frames_of_many_threads_are_whole(tmp_path: Path, version: str, worker: 
     with gunicorn(tmp_path, *args(worker, needs), app=APP, version=version) as server:
         server.ask()
         client = websocket.create_connection(f"ws://127.0.0.1:{server.port}/threads", timeout=20)
-        received: Counter[str] = Counter()
+        received: collections.Counter[str] = collections.Counter()
         while True:
             opcode, data = client.recv_data()
             if opcode == websocket.ABNF.OPCODE_CLOSE:
@@ -119,6 +128,23 @@ def test_handlers_that_wait_end_with_their_worker(
             client.shutdown()
         assert server.process.wait(8) == 0
         assert "Traceback" not in server.log
+
+
+@EVERY_STACK
+def test_what_a_handler_does_not_receive_stays_with_the_client(
+    tmp_path: Path, version: str, worker: str, needs: str
+) -> None:
+    """A client that goes on sending is held up; its messages do not pile up here."""
+    with gunicorn(tmp_path, *args(worker, needs), app=APP, version=version) as server:
+        server.ask()
+        client = websocket.create_connection(f"ws://127.0.0.1:{server.port}/deaf", timeout=2)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            collections.deque(client.send_binary(bytes(1 << 20)) for _ in range(64))
+        client.shutdown()
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.request("GET", "/release")
+        connection.getresponse().read()
+        connection.close()
 
 
 def test_a_handler_that_only_looks_sees_that_its_client_left(tmp_path: Path) -> None:

@@ -376,3 +376,20 @@ fn threads_are_sent_away() {
     assert_eq!(dispatcher.idle(), 0);
     assert!(thread.join().unwrap());
 }
+
+#[test]
+fn events_that_a_turn_leaves_are_received_and_the_next_come_with_another_turn() {
+    let dispatcher = Dispatcher::for_hub().unwrap();
+    let (socket, mut client) = dispatched(&dispatcher);
+    for round in 0..3 {
+        client.send(Message::text(format!("first {round}"))).unwrap();
+        wait_for("a turn", || dispatcher.try_next()).leave();
+        client.send(Message::text("second")).unwrap();
+        for expected in [format!("first {round}"), "second".to_owned()] {
+            let event = wait_for("an event", || socket.receive(Duration::ZERO));
+            assert_eq!(event, Event::Text(expected));
+        }
+        assert!(dispatcher.try_next().is_none());
+        assert_eq!(socket.receive(Duration::ZERO), None);
+    }
+}

@@ -18,7 +18,7 @@ import logging
 import os
 import sys
 import threading
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol, Union
 
 from .. import _hangup
 from .._green import patched_by
@@ -44,16 +44,32 @@ class Connection(Protocol):
         """Handles one event (see ``Turn.take``)."""
 
 
+class Receiver:
+    """What receives its events by itself, in a greenlet of its own."""
+
+    native: Any
+
+    def arrived(self) -> None:
+        """There are some."""
+        raise NotImplementedError
+
+    def look(self) -> None:
+        """There is the room that was waited for, or the WebSocket is over."""
+        raise NotImplementedError
+
+
 class Dispatcher:
     """The connections of this process, and who runs their handlers."""
 
     def __init__(self, native: Any) -> None:
         self.native = native
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, Union[Connection, Receiver]] = {}
         self._registered = threading.Lock()
         self._pid = os.getpid()
 
-    def open(self, connection: Callable[[Any], Connection], start: Callable[[Any], Any]) -> Connection:
+    def open(
+        self, connection: Callable[[Any], Union[Connection, Receiver]], start: Callable[[Any], Any]
+    ) -> None:
         """Starts a native WebSocket.
 
         Args:
@@ -62,12 +78,15 @@ class Dispatcher:
         """
         with self._registered:  # its first events may come before we know its id
             native = start(self.native)
-            made = self._connections[native.id] = connection(native)
-        return made
+            self._connections[native.id] = connection(native)
 
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[Union[Connection, Receiver]]:
         """Those whose end was not handled yet. Takes no lock: signal handlers ask."""
-        return list(self._connections.values())
+        return [
+            connection
+            for connection in list(self._connections.values())
+            if not isinstance(connection, Receiver) or connection.native.ending is None
+        ]
 
     def close_all(self, code: int) -> None:
         """Begins the close handshake with every client. Never waits."""
@@ -75,14 +94,17 @@ class Dispatcher:
             connection.native.close(code)
 
     def forget(self, native: Any) -> None:
-        """Its last event was handled."""
-        with self._registered:
-            self._connections.pop(native.id, None)
+        """Its last event was handled. Takes no lock: the garbage collector calls it."""
+        self._connections.pop(native.id, None)
 
     def run(self, turn: Any) -> None:
         """Handles events until the turn ends."""
         with self._registered:
             connection = self._connections.get(turn.id)
+        if isinstance(connection, Receiver):
+            turn.leave()
+            connection.arrived()
+            return
         while (event := turn.take()) is not None:
             if connection is not None:
                 try:
@@ -153,6 +175,10 @@ class GreenDispatcher(Dispatcher):
             self._wait(self.native.fileno())
             if os.getpid() != self._pid:
                 return  # in a forked child: the descriptor, and what it tells, are the parent's
+            for number in self.native.told():
+                connection = self._connections.get(number)
+                if isinstance(connection, Receiver):
+                    connection.look()
             while (turn := self.native.try_next()) is not None:
                 self._spawn(self.run, turn)
 

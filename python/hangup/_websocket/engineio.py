@@ -22,7 +22,7 @@ from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .._green import patched_by
-from . import dispatch, longpoll, takeover, tasks
+from . import dispatch, takeover, tasks
 
 logger = logging.getLogger("hangup")
 
@@ -33,7 +33,9 @@ MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds for the close handshake: gunicorn's figure for a lingering close.
 CLOSE_LIMIT = 2.0
 #: To a client that upgrades a session twice.
-UPGRADED = "the session is upgraded, or being upgraded, already"
+UPGRADED = "the session has a WebSocket"
+#: Engine.IO's packet that ends a poll.
+NOOP = 6
 
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
@@ -85,7 +87,7 @@ class Session:
         elif not isinstance(event, tuple):
             self._receive(event)
         elif event[0] == "probed":
-            self._socket.queue.put(self._packet.Packet(self._packet.NOOP))  # ends the pending poll
+            self._socket.queue.put(self._packet.Packet(NOOP))  # ends the pending poll
         else:
             self._open()
 
@@ -172,7 +174,9 @@ def outlet_class(base: type) -> type:
                 while not self.empty():
                     item = self.get(block=False)
                     self.task_done()
-                    self._send(item)
+                    # A NOOP should have ended a poll, which never came.
+                    if item is None or item.packet_type != NOOP:
+                        self._send(item)
                 self.native = native
             self._tell()
 
@@ -247,9 +251,8 @@ class Driver:
             return self._stock(self._handler, self._server)(environ, start_response)
         self._begin(dispatcher, environ, taken)
         takeover.trim(environ)
-        if taken.sink is not None:
-            start_response("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
-        return takeover.Ended(taken.sink)
+        environ["hangup.ended"] = takeover.Ended(taken.sink)  # engineio 4.8 drops what is returned here
+        return ()
 
     def _begin(self, dispatcher: dispatch.Dispatcher, environ: dict[str, Any], taken: takeover.Taken) -> None:
         server, socket = self._server, self._handler.__self__
@@ -329,35 +332,6 @@ def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken) -> dict[str, Any]
     if isinstance(stock["event"], type):
         ours["event"] = tasks.event_class(stock["event"])
     return ours
-
-
-def gate(eio: Any) -> Callable[..., Any]:
-    """Stands in for ``engineio.Server.handle_request``: a bad opening handshake does not make a session, and polls do
-    not take all threads of the server.
-    """
-    stock = eio.handle_request
-
-    @functools.wraps(stock)
-    def handle_request(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and "wsgi.websocket" not in environ:
-            session = eio.sockets.get(longpoll.sid_of(environ))
-            if session is not None and (session.upgrading or session.upgraded):
-                refused: Optional[takeover.Response] = takeover.bad_request(UPGRADED)
-            else:
-                refused = takeover.refusal(environ)
-            if refused is not None:
-                status, headers, body = refused
-                start_response(status, headers)
-                return [body]
-        session = longpoll.poll_of(eio, environ) if longpoll.waiting.threads else None
-        if session is None:
-            return stock(environ, start_response)
-        with longpoll.waiting.place() as granted:
-            if not granted and longpoll.answer_later(eio, stock, session, environ):
-                return takeover.Ended(None)
-            return stock(environ, start_response)
-
-    return handle_request
 
 
 def is_async(eio: Any) -> bool:

@@ -56,20 +56,23 @@ class Waiting:
 waiting = Waiting()
 
 
+def session_of(eio: Any, environ: dict[str, Any]) -> Any:
+    """The live session that this request names; None if there is none."""
+    query = environ.get("QUERY_STRING", "")
+    if "sid=" not in query:
+        return None
+    session = eio.sockets.get(parse_qs(query).get("sid", [""])[0])
+    return None if session is None or session.closed else session
+
+
 def poll_of(eio: Any, environ: dict[str, Any]) -> Any:
     """The session whose poll this request is, if it would have to wait; else None."""
     if environ.get("REQUEST_METHOD") != "GET" or "HTTP_UPGRADE" in environ:
         return None
-    session = eio.sockets.get(sid_of(environ))
-    if session is None or session.closed or session.upgrading or session.upgraded or not session.connected:
+    session = session_of(eio, environ)
+    if session is None or session.upgrading or session.upgraded or not session.connected:
         return None
     return session if session.queue.empty() else None
-
-
-def sid_of(environ: dict[str, Any]) -> str:
-    """The session that a request belongs to, or an empty string."""
-    found: str = parse_qs(environ.get("QUERY_STRING", "")).get("sid", [""])[0]
-    return found
 
 
 def answer_later(eio: Any, stock: Callable[..., Any], session: Any, environ: dict[str, Any]) -> bool:

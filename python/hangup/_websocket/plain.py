@@ -10,7 +10,6 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from typing import Any, Optional, Union
 
 from .. import _hangup
@@ -88,13 +87,14 @@ class WebSocket:
         if hub is None:
             self._native = _hangup.WebSocket(taken.fd, taken.early, None, **limits)
         else:
-            self._inbox = _Inbox(hub)
             dispatcher = dispatch.dispatcher(hub)
+            self._inbox = _Inbox(hub, dispatcher)
             dispatcher.open(
-                lambda native: self._inbox.of(dispatcher, native),
-                lambda native: _hangup.WebSocket(taken.fd, taken.early, native, **limits),
+                self._inbox.of,
+                lambda native: _hangup.WebSocket(taken.fd, taken.early, native, tells=True, **limits),
             )
             self._native = self._inbox.native
+            weakref.finalize(self, dispatcher.forget, self._native).atexit = False
 
         key = id(self)
         _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
@@ -191,42 +191,39 @@ def close_all(code: int) -> None:
             websocket.begin_close(code)
 
 
-class _Inbox:
-    """Events on their way from the dispatcher's greenlet to the application's."""
+class _Inbox(dispatch.Receiver):
+    """The application's greenlet waits here until its WebSocket has events; it takes them as a thread would."""
 
-    native: Any
-
-    def __init__(self, hub: str) -> None:
-        self._events: deque[Any] = deque()
+    def __init__(self, hub: str, dispatcher: dispatch.Dispatcher) -> None:
         if hub == "gevent":
             from gevent.event import Event
         else:
             from eventlet.green.threading import Event
         self._arrived = Event()
         self._room = Event()
-
-    def of(self, dispatcher: dispatch.Dispatcher, native: Any) -> Any:
-        self.native = native
         self._dispatcher = dispatcher
+
+    def of(self, native: Any) -> _Inbox:
+        self.native = native
         return self
 
-    def handle(self, event: Any) -> None:
-        if isinstance(event, tuple):
-            self._room.set()
-            if event[0] == "room":
-                return
-            self._dispatcher.forget(self.native)
-        self._events.append(event)
+    def arrived(self) -> None:
         self._arrived.set()
 
+    def look(self) -> None:
+        self._room.set()
+
     def get(self, limit: float) -> Any:
-        if not self._events:
-            self._arrived.clear()
+        self._arrived.clear()
+        event = self.native.receive(0.0)
+        if event is None:
             self._arrived.wait(limit)
-        return self._events.popleft() if self._events else None
+            event = self.native.receive(0.0)
+        if isinstance(event, tuple):
+            self._dispatcher.forget(self.native)
+        return event
 
     def wait_for_room(self) -> None:
-        self._room.clear()
         while not self.native.wait_for_room(LOW_WATER, 0.0):
-            self._room.wait()
             self._room.clear()
+            self._room.wait()

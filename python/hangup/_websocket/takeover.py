@@ -58,6 +58,11 @@ class Ended:
     def __init__(self, sink: Optional[socket.socket]) -> None:
         self._sink = sink
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the server writes a response, to the sink."""
+        return self._sink is not None
+
     def __iter__(self) -> Any:
         return iter(())
 
@@ -68,7 +73,10 @@ class Ended:
 
 def refusal(environ: dict[str, Any]) -> Optional[Response]:
     """The response to a bad opening handshake, None to a good one."""
-    if environ.get("REQUEST_METHOD") != "GET" or environ.get("SERVER_PROTOCOL", "HTTP/1.1") < "HTTP/1.1":
+    # eventlet.wsgi calls every request HTTP/1.0; under gunicorn it is engineio that names its input.
+    is_eventlet = "eventlet.input" in environ and "gunicorn.socket" not in environ
+    too_old = environ.get("SERVER_PROTOCOL", "HTTP/1.1") < "HTTP/1.1" and not is_eventlet
+    if environ.get("REQUEST_METHOD") != "GET" or too_old:
         return bad_request("a WebSocket begins with GET and HTTP/1.1")
     if "websocket" not in _tokens(environ, "HTTP_UPGRADE"):
         return bad_request("Upgrade: websocket is missing")
@@ -138,6 +146,7 @@ def _leave_a_dummy(sock: Any, early: bytes) -> Taken:
     with dummy:
         try:
             number = sock.fileno()
+            os.set_blocking(dummy.fileno(), os.get_blocking(number))  # or the next read stops a hub
             fd = os.dup(number)
             os.dup2(dummy.fileno(), number, inheritable=False)
         except OSError:

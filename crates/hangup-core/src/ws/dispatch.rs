@@ -374,6 +374,11 @@ impl Turn {
         }
     }
 
+    /// Ends the turn and leaves the events to [`WebSocket::receive`]. The next turn comes after that found nothing.
+    pub fn leave(self) {
+        self.run.socket.strand().epoch += 1; // and it stays scheduled
+    }
+
     /// The handler is about to wait: others go on, with its connection too if [`Turn::let_others_in`] was said.
     pub fn step_aside(&self) {
         self.dispatcher.take_for_blocked(&self.run);

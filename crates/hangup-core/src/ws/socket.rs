@@ -346,7 +346,8 @@ impl WebSocket {
         let _ = self.closure.set(closure); // its task ends once
     }
 
-    /// Waits for the next event, at most for `limit`.
+    /// Waits for the next event, at most for `limit`; with a dispatcher for a hub, in whose turns it is left
+    /// ([`super::dispatch::Turn::leave`]), not at all.
     pub fn receive(&self, limit: Duration) -> Option<Event> {
         let deadline = Instant::now() + limit;
         let mut strand = self.strand();
@@ -364,7 +365,7 @@ impl WebSocket {
                     strand = self.strand();
                     continue;
                 }
-                None => {}
+                None => strand.scheduled = false,
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -1,0 +1,83 @@
+"""Requests of an Engine.IO server, before engineio sees them.
+
+Promised
+    A bad opening handshake does not make a session. A second WebSocket of a session is closed, and the first one
+    undisturbed. Polls do not take all threads of the server.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable
+
+from .. import _hangup
+from . import longpoll, takeover
+from .engineio import CLOSE_LIMIT, MAX_QUEUED, UPGRADED
+
+
+def gate(eio: Any) -> Callable[..., Any]:
+    """Stands in for ``engineio.Server.handle_request``: a bad opening handshake does not make a session, and polls do
+    not take all threads of the server.
+    """
+    stock = eio.handle_request
+
+    @functools.wraps(stock)
+    def handle_request(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and "wsgi.websocket" not in environ:
+            refused = takeover.refusal(environ)
+            if refused is not None:
+                status, headers, body = refused
+                start_response(status, headers)
+                return [body]
+            session = longpoll.session_of(eio, environ)
+            if session is not None and (session.upgrading or session.upgraded):
+                return upgrade(refuse, environ, start_response)
+            return upgrade(stock, environ, start_response)
+        session = longpoll.poll_of(eio, environ) if longpoll.waiting.threads else None
+        if session is None:
+            return stock(environ, start_response)
+        with longpoll.waiting.place() as granted:
+            if not granted and longpoll.answer_later(eio, stock, session, environ):
+                return takeover.Ended(None)
+            return stock(environ, start_response)
+
+    return handle_request
+
+
+def upgrade(stock: Callable[..., Any], environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    """The response to a good opening handshake: engineio's, unless the connection has left its server."""
+    responses: list[tuple[Any, ...]] = []
+    body = stock(environ, lambda *response: responses.append(response))
+    ended = environ.pop("hangup.ended", None)
+    if ended is None:
+        for response in responses:
+            start_response(*response)
+        return body
+    if ended.is_awaited:
+        start_response("101 Switching Protocols", [])  # hop-by-hop headers are the server's (PEP 3333)
+    return ended
+
+
+def refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    """Closes a second WebSocket of a session, behind its handshake as Engine.IO's own server does."""
+    try:
+        taken = takeover.take(environ)
+    except takeover.Declined:
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
+    second = _hangup.WebSocket(
+        taken.fd,
+        taken.early,
+        None,
+        max_message=0,
+        max_queued=MAX_QUEUED,
+        stall_limit=CLOSE_LIMIT,
+        close_limit=CLOSE_LIMIT,
+    )
+    second.close(1002, UPGRADED)
+    on_end = environ.get("hangup.on_websocket_end")
+    if on_end is not None:
+        on_end(1002, 0, 0, "violation")
+    takeover.trim(environ)
+    environ["hangup.ended"] = takeover.Ended(taken.sink)
+    return ()
