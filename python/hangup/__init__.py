@@ -4,7 +4,8 @@ General layout
     ``_hangup``       the native core: descriptors, their one owner, and the engine
     ``_socket``       :class:`SafeSocket` over it; ``_delegated`` and ``_green`` complete it
     ``gunicorn``      the configuration hooks; ``_gunicorn`` what they add to a worker
-    ``_websocket``    WebSockets on the native engine, for python-socketio, flask-sock and plain applications
+    ``_websocket``    WebSockets on the native engine, for python-socketio, flask-sock, uvicorn and plain applications
+    ``uvicorn``       the class that uvicorn's ``--ws`` names
     ``fds``           what is owned; ``_reports`` what was violated
     ``logfilter``     log lines about clients that left
     ``emit``          an emit that a departed client cannot break

@@ -92,6 +92,14 @@ async def deny(scope, receive, send):
     await send({"type": "websocket.http.response.body", "body": b"who ", "more_body": True})
     await send({"type": "websocket.http.response.body", "body": b"are you"})
 
+async def misdeny(scope, receive, send):
+    await send({"type": "websocket.http.response.start", "status": 401, "headers": [(b"x-why", b"a\\r\\nb: c")]})
+    await send({"type": "websocket.http.response.body", "body": b""})
+
+async def half(scope, receive, send):
+    await send({"type": "websocket.http.response.start", "status": 401, "headers": [(b"content-length", b"9")]})
+    await send({"type": "websocket.http.response.body", "body": b"who", "more_body": True})
+
 async def inject(scope, receive, send):
     await send({"type": "websocket.accept", "headers": [(b"x-extra", b"1\\r\\nx-evil: 2")]})
 

@@ -208,11 +208,14 @@ def test_a_refusal_is_an_http_response(serve: Serve) -> None:
         "11",
         b"who are you",
     )
-    for path in ("silent", "fail", "inject"):
+    for path in ("silent", "fail", "inject", "misdeny"):
         assert ask_for(server, path)[::2] == (500, b"Internal Server Error")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall((REQUEST % b"echo").replace(b"Version: 13", b"Version: 12"))
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 426 ")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall((REQUEST % b"echo").replace(b"Host: x\r\n", b"") + HELLO)
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
     for line in (
         '"WebSocket /refuse" 403',
         '"WebSocket /deny" 401',
@@ -220,6 +223,7 @@ def test_a_refusal_is_an_http_response(serve: Serve) -> None:
         "RuntimeError: an application's own bug",
     ):
         assert server.log.count(line) == 1, line
+    assert ask_for(server, "half")[0] == 500
     assert back_at(server, before)
 
 

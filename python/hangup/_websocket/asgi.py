@@ -60,7 +60,7 @@ class NativeProtocol(asyncio.Protocol):
         self._handshake = Handshake()
         self._scope: Any = None
         self._response: Optional[tuple[int, Headers, bytes]] = None
-        self._is_answered = False  # with an HTTP response
+        self._is_answered = False  # with a 101, or a response
         self._is_lost = False  # before it was answered
         self._is_closed = False  # by the application
         self._is_done = False  # the application
@@ -81,8 +81,8 @@ class NativeProtocol(asyncio.Protocol):
         self._server_state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._native is not None:
-            return  # late: it is the engine's by now
+        if self._native is not None or self._is_answered:
+            return
         self._handshake.receive(data)
         if self._scope is None:
             self._begin()
@@ -216,6 +216,7 @@ class NativeProtocol(asyncio.Protocol):
         self._log("[accepted]")
         if self.transport.is_closing():
             return
+        self._is_answered = True
         self.transport.set_write_buffer_limits(high=0)
         self.transport.write(head)
         while self.transport.get_write_buffer_size() and not self.transport.is_closing():
@@ -230,6 +231,7 @@ class NativeProtocol(asyncio.Protocol):
         self.transport.abort()
         start = functools.partial(_native_websocket, fd, self._handshake.early, self._config)
         self._native = self._dispatcher.open(self, start)
+        del self._handshake  # a parser and its buffers, which idle clients need not keep
 
     def _refuse(self, status: int) -> None:
         self._log(str(status))
@@ -249,17 +251,14 @@ class NativeProtocol(asyncio.Protocol):
             self._tell_last({"type": "websocket.disconnect", "code": 1006})
 
     def _respond_500(self) -> None:
-        """The response to an application that did not answer, or not to the end."""
-        if self._is_answered or self._is_lost:
-            return
-        if self._response is None:
+        """For an application that did not answer, or not to the end."""
+        if not (self._is_answered or self._is_lost):
             self._respond(500, [], b"Internal Server Error")
-        else:
-            self._respond(*self._response, is_whole=False)
 
-    def _respond(self, status: int, headers: Headers, body: bytes, *, is_whole: bool = True) -> None:
+    def _respond(self, status: int, headers: Headers, body: bytes) -> None:
+        response = self._handshake.respond(status, headers, body)
         self._is_answered = True
-        self.transport.write(self._handshake.respond(status, headers, body, is_whole=is_whole))
+        self.transport.write(response)
 
     def _log(self, answer: str) -> None:
         line = '%s - "WebSocket %s" %s'
@@ -335,6 +334,6 @@ def read_ahead(transport: asyncio.Transport) -> bytes:
     if trailing is not None:  # h11's
         return bytes(trailing[0])
     upgrade = sys.exc_info()[1]  # httptools raises at the end of the request: uvicorn is in its `except`
-    if upgrade is None or upgrade.__traceback__ is None or not upgrade.args:
+    if type(upgrade).__name__ != "HttpParserUpgrade" or upgrade is None or upgrade.__traceback__ is None:
         return b""
     return bytes(upgrade.__traceback__.tb_frame.f_locals.get("data", b"")[upgrade.args[0] :])

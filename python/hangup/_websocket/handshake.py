@@ -19,6 +19,10 @@ from . import takeover
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+#: RFC 9110 section 6.4.1.
+_WITHOUT_BODY = (204, 304)
+
+
 class Refused(Exception):
     """Not a good handshake: ``status`` and ``headers`` of the response, whose body is the message."""
 
@@ -106,23 +110,21 @@ class Handshake:
             fields.append((b"Sec-WebSocket-Protocol", subprotocol.encode("latin-1")))
         return self._sent(h11.InformationalResponse(status_code=101, headers=fields, reason=_phrase(101)))
 
-    def respond(self, status: int, headers: Headers, body: bytes, *, is_whole: bool = True) -> bytes:
-        """The response instead. ``is_whole``: else the client must notice that there was to be more.
+    def respond(self, status: int, headers: Headers, body: bytes) -> bytes:
+        """The response instead, with the length that the body has.
 
         Raises:
-            h11.LocalProtocolError: a header field is not one, or the length is not the body's.
+            h11.LocalProtocolError: a header field is not one.
         """
-        fields = list(headers)
-        named = {name.lower() for name, _ in fields}
-        if is_whole and not named & {b"content-length", b"transfer-encoding"}:
-            fields.append((b"Content-Length", str(len(body)).encode("ascii")))
-        if b"content-type" not in named:
+        if status in _WITHOUT_BODY:
+            body = b""
+        framing = (b"content-length", b"transfer-encoding", b"connection")
+        fields = [field for field in headers if field[0].lower() not in framing]
+        if not any(name.lower() == b"content-type" for name, _ in fields):
             fields.append((b"Content-Type", b"text/plain; charset=utf-8"))
-        if b"connection" not in named:
-            fields.append((b"Connection", b"close"))
-        response = self._sent(h11.Response(status_code=status, headers=fields, reason=_phrase(status)))
-        response += self._sent(h11.Data(data=body))
-        return response + self._sent(h11.EndOfMessage()) if is_whole else response
+        fields += [(b"Content-Length", str(len(body)).encode("ascii")), (b"Connection", b"close")]
+        response = h11.Response(status_code=status, headers=fields, reason=_phrase(status))
+        return self._sent(response) + self._sent(h11.Data(data=body)) + self._sent(h11.EndOfMessage())
 
     def _sent(self, event: h11.Event) -> bytes:
         return self._http.send(event) or b""
