@@ -59,12 +59,12 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
             let bit = u8::from(masked) << 7;
             match (announced, payload.len()) {
                 (Some(length), _) => {
-                    frame.push(bit | 127);
+                    frame.push(bit | 0x7f);
                     frame.extend(length.to_be_bytes());
                 }
                 (None, length @ 0..=125) => frame.push(bit | length as u8),
                 (None, length) => {
-                    frame.push(bit | 126);
+                    frame.push(bit | 0x7e);
                     frame.extend((length as u16).to_be_bytes());
                 }
             }
