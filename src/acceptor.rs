@@ -4,10 +4,13 @@ use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use std::time::Duration;
+
 use hangup_core::acceptor;
 use hangup_core::cause::Op;
 use hangup_core::error::Error;
 use hangup_core::SocketAddrAny;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -20,12 +23,15 @@ pub(crate) struct Acceptor {
 
 #[pymethods]
 impl Acceptor {
-    /// `listener`: an object with `fileno()`; `reserve`: descriptors to keep free.
+    /// `listener`: an object with `fileno()`; `reserve`: descriptors to keep free; `patience`: seconds for which the head of a
+    /// client's first request is waited for, None for not at all.
     #[new]
-    fn new(listener: &Bound<'_, PyAny>, reserve: u64) -> PyResult<Self> {
+    fn new(listener: &Bound<'_, PyAny>, reserve: u64, patience: Option<f64>) -> PyResult<Self> {
         let py = listener.py();
         let fd: i32 = listener.call_method0("fileno")?.extract()?;
-        acceptor::Acceptor::new(fd, reserve)
+        let patience = patience.map(Duration::try_from_secs_f64).transpose();
+        let patience = patience.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        acceptor::Acceptor::new(fd, reserve, patience)
             .map(|acceptor| Self { acceptor: Mutex::new(Some(acceptor)) })
             .map_err(|error| to_python(py, &error, 0))
     }

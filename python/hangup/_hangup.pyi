@@ -31,12 +31,13 @@ class Acceptor:
     Args:
         listener: an object with ``fileno()`` that listens; it is duplicated.
         reserve: descriptors to keep free for everything else that the process opens.
+        patience: seconds for which the head of a client's first request is waited for; None hands clients over without.
 
     Raises:
         OSError: as dup(2), epoll_create(2) and timerfd_create(2).
     """
 
-    def __new__(cls, listener: Any, reserve: int) -> Self: ...
+    def __new__(cls, listener: Any, reserve: int, patience: float | None) -> Self: ...
     def accept(self) -> tuple[int | None, Any | None, bool]:
         """``(fd, address, episode_began)``, without waiting; the first two are None if nobody was accepted.
 

@@ -27,11 +27,13 @@ def frame(payload: bytes, opcode: int = 1) -> bytes:
 
 
 def begin_session(port: int, receive_buffer: Optional[int] = None) -> socket.socket:
-    """A connected Socket.IO session. Everything up to its CONNECT is sent at once."""
+    """A connected Socket.IO session."""
     client = connect(("127.0.0.1", port), rcvbuf=receive_buffer, timeout=20)
     try:
-        client.sendall(REQUEST + frame(b"40"))
-        until(client, b'"}', after=b"40{")
+        client.sendall(REQUEST)
+        until(client, b"}", after=b"0{")  # stock loses what is sent before
+        client.sendall(frame(b"40"))
+        until(client, b"}", after=b"40{")
     except BaseException:
         client.close()
         raise

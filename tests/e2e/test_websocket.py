@@ -42,7 +42,7 @@ IDS = [f"{worker}-{version}{'-old' if old else ''}" for version, worker, _, _, o
 
 @contextlib.contextmanager
 def serve(
-    directory: Path, stack: tuple[str, str, str, str, bool], *args: str, **env: str
+    directory: Path, stack: tuple[str, str, str, str, bool], *args: str, app: str = APP, **env: str
 ) -> Iterator[Gunicorn]:
     """A gunicorn with one guarded worker of the stack, which answers; ends the clients of the test with it."""
     version, worker, mode, needs, old = stack
@@ -55,7 +55,7 @@ def serve(
             (directory / package).symlink_to(OLD / package)
     threads = ["--threads", "4"] if worker == "gthread" else []
     chosen = ["-c", "python:hangup.gunicorn", "-k", worker, *threads, *args]
-    with gunicorn(directory, *chosen, app=APP, version=version, MODE=mode, **env) as server:
+    with gunicorn(directory, *chosen, app=app, version=version, MODE=mode, **env) as server:
         server.ask()
         try:
             yield server

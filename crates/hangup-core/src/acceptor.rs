@@ -6,11 +6,13 @@
 //!   that polls [`Acceptor::poll_fd`] sleeps instead of spinning.
 //! * Accepting resumes at once when hangup closes a descriptor, and within [`RETRY`] when somebody
 //!   else does.
+//! * Clients are handed over with their request, if that is asked for (see [`arrivals`](crate::arrivals)).
 //! * An episode is reported once, by [`Accepted::episode_began`].
 //!
 //! # How
 //! The event loop does not poll the listener but an epoll instance that holds the listener, or,
-//! during a pause, a timer. Both were opened before descriptors ran short.
+//! during a pause, a timer. Both were opened before descriptors ran short. It holds the clients whose request
+//! has not arrived as well.
 //!
 //! # Not promised
 //! Nothing is done about a limit below what the process needs to serve one client. The reserve
@@ -22,11 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
-use rustix::net::SocketAddrAny;
 use rustix::time::{
     timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
 
+use crate::arrivals::{Arrivals, Client};
 use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
 use crate::fd::sys;
@@ -36,6 +38,8 @@ use crate::ledger::{self, Counter};
 pub const RETRY: Duration = Duration::from_millis(20);
 /// Two shortages this far apart are two episodes, however little was returned between them.
 pub const EPISODE_GAP: Duration = Duration::from_secs(5);
+/// Clients that are taken in, and wait for their request, before the event loop has its turn again.
+const FAIR: usize = 64;
 
 /// Acceptors of this process that may be paused.
 static ACCEPTORS: Mutex<Vec<Weak<Acceptor>>> = Mutex::new(Vec::new());
@@ -45,7 +49,7 @@ static PAUSED: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug, Default)]
 pub struct Accepted {
     /// A client and its address, or `None`: nobody is waiting, or accepting is paused. Poll again.
-    pub client: Option<(OwnedFd, Option<SocketAddrAny>)>,
+    pub client: Option<Client>,
     /// A shortage began with this call. Reported once for each episode, which lasts until the backlog was
     /// emptied and `reserve` descriptors, or half of those open, were returned.
     pub episode_began: bool,
@@ -71,12 +75,17 @@ pub struct Acceptor {
     /// Held while `paused` and the timer change together.
     transition: Mutex<()>,
     episode: Mutex<Option<Episode>>,
+    /// Those whose request has not arrived, if it is waited for.
+    arrivals: Option<Mutex<Arrivals>>,
+    /// When the timer goes off for them.
+    alarm: Mutex<Option<Instant>>,
 }
 
 impl Acceptor {
     /// Duplicates the listener with number `listener`, makes it non-blocking, and keeps `reserve`
-    /// descriptors free for everything else that the process opens. Opens three descriptors.
-    pub fn new(listener: RawFd, reserve: u64) -> Result<Arc<Self>> {
+    /// descriptors free for everything else that the process opens. Opens three descriptors. `patience`: how long the head
+    /// of a client's first request may take; None hands clients over without it.
+    pub fn new(listener: RawFd, reserve: u64, patience: Option<Duration>) -> Result<Arc<Self>> {
         let failed = |errno| Error::new(classify(Op::Inspect, errno, State::Open), Op::Inspect, errno);
         let os = |error: rustix::io::Errno| failed(error.raw_os_error());
         let listener = sys::duplicate(listener).map_err(failed)?;
@@ -94,6 +103,8 @@ impl Acceptor {
             paused: AtomicBool::new(false),
             transition: Mutex::new(()),
             episode: Mutex::new(None),
+            arrivals: patience.map(|limit| Mutex::new(Arrivals::new(limit))),
+            alarm: Mutex::new(None),
         });
         registry().push(Arc::downgrade(&acceptor));
         Ok(acceptor)
@@ -116,21 +127,40 @@ impl Acceptor {
 
     /// Takes the next client, without waiting.
     pub fn accept(&self) -> Result<Accepted> {
+        let Some(arrivals) = &self.arrivals else { return self.take_in(&mut None) };
+        let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.look(&self.epoll);
+        let accepted = match arrivals.next() {
+            Some(client) => Ok(Accepted { client: Some(client), episode_began: false }),
+            None => self.take_in(&mut Some(&mut *arrivals)),
+        };
+        self.set_alarm(arrivals.due());
+        accepted
+    }
+
+    fn take_in(&self, arrivals: &mut Option<&mut Arrivals>) -> Result<Accepted> {
         if self.is_paused() && !self.may_resume() {
             return Ok(Accepted::default());
         }
-        loop {
+        for _ in 0..FAIR {
             match sys::accept(self.listener.as_fd()) {
-                Ok((client, address)) => {
+                Ok(client) => {
                     ledger::count(Counter::Accepted);
                     // This client is served; the pause begins behind it.
-                    let episode_began = if self.has_room() {
-                        self.look_for_the_end_of_the_episode();
-                        false
-                    } else {
-                        self.pause()
+                    let episode_began =
+                        if self.has_room() || arrivals.as_mut().is_some_and(|a| a.drop_oldest()) {
+                            self.look_for_the_end_of_the_episode();
+                            false
+                        } else {
+                            self.pause()
+                        };
+                    let client = match arrivals {
+                        Some(arrivals) => arrivals.take(&self.epoll, client),
+                        None => Some(client),
                     };
-                    return Ok(Accepted { client: Some((client, address)), episode_began });
+                    if client.is_some() || episode_began || self.is_paused() {
+                        return Ok(Accepted { client, episode_began });
+                    }
                 }
                 Err(errno) => match classify(Op::Accept, errno, State::Open) {
                     Cause::Interrupted => {}
@@ -138,10 +168,27 @@ impl Acceptor {
                         self.look_for_the_end_of_the_episode();
                         return Ok(Accepted::default());
                     }
+                    Cause::Exhausted if arrivals.as_mut().is_some_and(|a| a.drop_oldest()) => {}
                     Cause::Exhausted => return Ok(Accepted { client: None, episode_began: self.pause() }),
                     cause => return Err(Error::new(cause, Op::Accept, errno)),
                 },
             }
+        }
+        Ok(Accepted::default())
+    }
+
+    /// Has the event loop come back when something is due among the arrivals.
+    fn set_alarm(&self, due: Option<Instant>) {
+        let mut alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_set = alarm.is_some_and(|at| at > now && due.is_none_or(|due| at <= due));
+        let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_paused() {
+            *alarm = None; // the timer is the pause's, which is shorter
+        } else if !is_set && (due.is_some() || alarm.is_some()) {
+            let rest = due.map(|due| due.saturating_duration_since(now).max(Duration::from_nanos(1)));
+            self.rest(rest.unwrap_or_default());
+            *alarm = due;
         }
     }
 

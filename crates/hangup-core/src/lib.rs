@@ -44,6 +44,8 @@ pub mod address;
 #[cfg(not(loom))]
 pub mod adopt;
 #[cfg(not(loom))]
+pub mod arrivals;
+#[cfg(not(loom))]
 pub mod connection;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod engine;

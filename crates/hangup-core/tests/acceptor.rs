@@ -34,7 +34,7 @@ impl Service {
     fn start(clients: usize) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = Acceptor::new(listener.as_raw_fd(), RESERVE).unwrap();
+        let acceptor = Acceptor::new(listener.as_raw_fd(), RESERVE, None).unwrap();
         let mut service = Self { acceptor, address, _listener: listener, served: vec![], clients: vec![] };
         service.clients = (0..clients).map(|_| service.connect_above_the_limit()).collect();
         let hard = getrlimit(Resource::Nofile).maximum;

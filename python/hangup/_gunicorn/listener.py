@@ -1,4 +1,4 @@
-"""A listener whose ``accept()`` gives guarded connections and survives a shortage of descriptors."""
+"""A listener whose ``accept()`` gives guarded connections with their request, and survives a shortage of descriptors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from .faces import ServerSocket
 
 #: Descriptors kept free for what a worker opens besides connections: selectors, files, databases.
 RESERVE = 8
+#: Seconds for the head of a client's first request, from its connection.
+HEAD = 30.0
 
 
 class GuardedListener:
@@ -34,7 +36,7 @@ class GuardedListener:
         self._factory = factory
         self._log = log
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._acceptor = _hangup.Acceptor(listener, min(RESERVE + threads, limit // 4))
+        self._acceptor = _hangup.Acceptor(listener, min(RESERVE + threads, limit // 4), HEAD)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._listener, name)
@@ -49,10 +51,10 @@ class GuardedListener:
         """Accepting never waits, whatever is asked for."""
 
     def accept(self) -> tuple[ServerSocket, Any]:
-        """The next client.
+        """The next client whose request is here: no thread waits for those that send it byte by byte.
 
         Raises:
-            BlockingIOError: nobody is waiting, or descriptors are short.
+            BlockingIOError: nobody is waiting with a request, or descriptors are short.
         """
         fd, address, shortage_began = self._acceptor.accept()
         if shortage_began:

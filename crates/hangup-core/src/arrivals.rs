@@ -1,0 +1,143 @@
+//! Clients that were accepted, and whose request has not arrived.
+//!
+//! # Promised
+//! * A client is handed on when the head of its request is there, whole: nobody waits for the rest of it in a thread.
+//! * One that takes longer than the limit is closed, and so is the one that is here longest, when descriptors are short.
+//!
+//! # How
+//! The heads stay in the kernel's buffers, where they are looked at (`MSG_PEEK`) each time that something arrives.
+//!
+//! # Not promised
+//! What is no HTTP/1 is handed on at its first byte, and a head of more than [`LONGEST`] before its end. Of a body, nothing
+//! is known.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketAddrAny};
+
+/// The most of a head that is waited for.
+pub const LONGEST: usize = 32 * 1024;
+/// Below are the [`epoll`] data of others.
+pub(crate) const FIRST_KEY: u64 = 2;
+
+/// An accepted client and its address.
+pub type Client = (OwnedFd, Option<SocketAddrAny>);
+
+/// How much of a request's head is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    Whole,
+    Part,
+    /// The client has left.
+    Gone,
+}
+
+/// Who has not asked for anything yet.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    limit: Duration,
+    /// In the order in which they came.
+    waiting: BTreeMap<u64, (Client, Instant)>,
+    ready: VecDeque<Client>,
+    next: u64,
+    scratch: Vec<u8>,
+}
+
+impl Arrivals {
+    /// `limit`: how long a client may take.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            waiting: BTreeMap::new(),
+            ready: VecDeque::new(),
+            next: FIRST_KEY,
+            scratch: Vec::with_capacity(LONGEST),
+        }
+    }
+
+    /// Takes a client that was accepted just now. It comes back if its head is there already.
+    pub(crate) fn take(&mut self, epoll: &OwnedFd, client: Client) -> Option<Client> {
+        match look(&client.0, &mut self.scratch) {
+            Head::Whole => return Some(client),
+            Head::Gone => return None,
+            Head::Part => {}
+        }
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        if epoll::add(epoll, &client.0, epoll::EventData::new_u64(self.next), flags).is_err() {
+            return Some(client); // for want of kernel memory: its server waits for it
+        }
+        self.waiting.insert(self.next, (client, Instant::now()));
+        self.next += 1;
+        None
+    }
+
+    /// Looks at those to whom something happened, and closes those whose time is up.
+    pub(crate) fn look(&mut self, epoll: &OwnedFd) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut events = Vec::with_capacity(64);
+        let at_once = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Fails by a signal alone: then the event loop comes back, as the events are still there.
+        let _ = epoll::wait(epoll, rustix::buffer::spare_capacity(&mut events), Some(&at_once));
+        for event in events {
+            let key = event.data.u64();
+            let Some((client, _)) = self.waiting.get(&key) else { continue };
+            let head = look(&client.0, &mut self.scratch);
+            if head == Head::Part {
+                continue;
+            }
+            if let Some((client, _)) = self.waiting.remove(&key) {
+                if head == Head::Whole && epoll::delete(epoll, &client.0).is_ok() {
+                    self.ready.push_back(client);
+                }
+            }
+        }
+        while self.patience_ends().is_some_and(|end| end <= Instant::now()) {
+            self.drop_oldest();
+        }
+    }
+
+    /// The next whose head is there.
+    pub(crate) fn next(&mut self) -> Option<Client> {
+        self.ready.pop_front()
+    }
+
+    /// Closes the client that is here longest. False if there is none.
+    pub(crate) fn drop_oldest(&mut self) -> bool {
+        self.waiting.pop_first().is_some()
+    }
+
+    /// When [`Arrivals::look`] wants to be called, whatever arrives.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return Some(Instant::now());
+        }
+        self.patience_ends()
+    }
+
+    fn patience_ends(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|(_, (_, since))| *since + self.limit)
+    }
+}
+
+fn look(client: impl AsFd, scratch: &mut Vec<u8>) -> Head {
+    scratch.clear();
+    let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let received = rustix::net::recv(client, rustix::buffer::spare_capacity(scratch), peek);
+    match received {
+        Ok((_, 0)) => Head::Gone,
+        Ok(_) if is_whole(scratch) => Head::Whole,
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Head::Part,
+        Err(_) => Head::Gone,
+    }
+}
+
+/// Whether there is nothing to wait for: the head ends, is very long, or is none of HTTP/1.
+fn is_whole(head: &[u8]) -> bool {
+    !head[0].is_ascii_alphabetic() || head.len() >= LONGEST || head.windows(4).any(|end| end == b"\r\n\r\n")
+}
