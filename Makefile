@@ -8,7 +8,7 @@ CORE   := -p hangup-core
 # Installed byte-code is needed to measure imports; a parent's setting must not forbid it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all setup build demo test test-all bench lint types test-rust test-loom test-py fmt clean
+.PHONY: all setup build demo test test-all conformance bench lint types test-rust test-loom test-py fmt clean
 
 all: test
 
@@ -54,6 +54,10 @@ test-all: test
 	cargo test $(CORE) --all-features --release --quiet -- --include-ignored
 	$(BIN)/pytest -q -m slow
 
+# Other people's test suites: docs/conformance.md.
+conformance: setup build
+	$(BIN)/pytest -q -rs tests/conformance
+
 lint: $(VENV)/ready
 	@cargo fmt --version >/dev/null 2>&1 && cargo fmt --all --check || { cargo fmt --version >/dev/null 2>&1 && exit 1 || echo "SKIPPED: rustfmt is not installed"; }
 	@cargo clippy --version >/dev/null 2>&1 || { echo "SKIPPED: clippy is not installed"; exit 0; } && cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
@@ -79,4 +83,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio
+	rm -rf target $(VENV) .gunicorn .socketio .suites
