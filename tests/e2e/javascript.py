@@ -1,4 +1,4 @@
-"""JavaScript's clients in Node, and the service of ``javascript_app.py`` under a gunicorn."""
+"""JavaScript's clients in Node, for the service of ``journal_app.py``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ import json
 import shutil
 import subprocess
 import threading
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Callable, Optional
 
 import pytest
-from e2e_gunicorn import Gunicorn, gunicorn
 from hangup._demo.server import wait_until
-from javascript_app import APP
-
-JS = Path(__file__).resolve().parent / "js"
-OLD = Path(__file__).resolve().parents[2] / ".socketio" / "5.10.0"
-
-#: gunicorn, worker, Socket.IO's model, what it needs, an old python-socketio instead of the installed one.
-Stack = tuple[str, str, str, str, bool]
+from journal_app import JS
 
 
 def require_node(package: str = "socket.io-client") -> None:
@@ -32,58 +23,9 @@ def require_node(package: str = "socket.io-client") -> None:
         pytest.skip(f"npm's {package} is not installed (make setup)")
 
 
-class Service:
-    """The service, and what it wrote down."""
-
-    def __init__(self, server: Gunicorn, journal: Path) -> None:
-        self.server = server
-        self._journal = journal
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.port}"
-
-    def journal(self, *words: str) -> list[list[Any]]:
-        """What follows ``words`` in each entry that begins with them, in order."""
-        if not self._journal.exists():
-            return []
-        entries = [json.loads(line)[1:] for line in self._journal.read_text().splitlines()]
-        return [entry[len(words) :] for entry in entries if entry[: len(words)] == list(words)]
-
-    def left_once(self, *, killed: int = 0) -> bool:
-        """Whether each that connected has left, once, but for ``killed`` that could not be told."""
-        connects = {sid for (sid,) in self.journal("connect")}
-        disconnects = Counter(sid for sid, *_ in self.journal("disconnect"))
-        assert set(disconnects.values()) <= {1}, disconnects
-        assert disconnects.keys() <= connects
-        return len(connects) - len(disconnects) == killed
-
-
-@contextlib.contextmanager
-def serve(directory: Path, stack: Stack, *args: str, **env: str) -> Iterator[Service]:
-    """A gunicorn with one guarded worker of the stack, which answers."""
-    require_node()
-    version, worker, mode, needs, old = stack
-    if needs:
-        pytest.importorskip(needs)
-    pytest.importorskip("socketio")
-    if old:
-        if not (OLD / "ready").exists():
-            pytest.skip("python-socketio 5.10.0 is not installed (make setup)")
-        for package in ("socketio", "engineio"):
-            (directory / package).symlink_to(OLD / package)
-    threads = ["--threads", "4"] if worker == "gthread" else []
-    chosen = ["-c", "python:hangup.gunicorn", "-k", worker, *threads, "--graceful-timeout", "5", *args]
-    journal = directory / "journal"
-    env = {"MODE": mode, "JS": str(JS), "JOURNAL": str(journal), **env}
-    with gunicorn(directory, *chosen, app=APP, version=version, **env) as server:
-        facts = server.ask()
-        assert (str(directory) in facts["engineio"]) == old
-        yield Service(server, journal)
-
-
 def talk(client: str, url: str, transports: list[str]) -> dict[str, Any]:
     """The report of one conversation (see ``js/conversation.js``)."""
+    require_node()
     options = json.dumps({"transports": transports})
     done = subprocess.run(
         ["node", "talk.js", client, url, options], cwd=JS, capture_output=True, text=True, timeout=60
@@ -97,6 +39,7 @@ class Staying:
     """A client that comes back when its connection ends; see ``js/stay.js``."""
 
     def __init__(self, url: str, transports: list[str], client: str) -> None:
+        require_node()
         options = json.dumps({"transports": transports})
         self._lines: list[list[Any]] = []
         self._process = subprocess.Popen(

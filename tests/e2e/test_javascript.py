@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hangup._demo.server import wait_until
-from javascript import Service, Stack, serve, staying, talk
+from javascript import staying, talk
+from journal_app import GEVENT, GTHREAD, STACKS, WAYS, Service, Stack, ends, serve
 
-STACKS: list[Stack] = [
-    ("27.0.1", "gthread", "threading", "", False),
-    ("27.0.1", "gthread", "threading", "", True),
-    ("21.2.0", "gthread", "threading", "", True),
-    ("27.0.1", "sync", "threading", "", False),
-    ("27.0.1", "gevent", "gevent", "gevent", False),
-    ("21.2.0", "gevent", "gevent", "gevent", True),
-    ("25.3.0", "eventlet", "eventlet", "eventlet", False),
-]
-GTHREAD, GEVENT = STACKS[0], STACKS[4]
 UPGRADE, WEBSOCKET, POLLING = ["polling", "websocket"], ["websocket"], ["polling"]
-WAYS = ["KILL", "TERM", "HUP", "max_requests"]
 
 
 def combinations(stacks: list[Stack], others: list[Any], often: list[tuple[Stack, Any]]) -> list[Any]:
@@ -96,18 +84,6 @@ def settled(service: Service) -> int:
 
     assert wait_until(at_rest, 10, every=0.05), (seen, service.server.ask())
     return seen[-1]
-
-
-def ends(service: Service, how: str, pid: int) -> None:
-    """Has the worker end."""
-    server = service.server
-    if how == "HUP":
-        server.process.send_signal(signal.SIGHUP)
-    elif how == "max_requests":
-        for _ in range(20):
-            server.ask()
-    else:
-        os.kill(pid, signal.Signals[f"SIG{how}"])
 
 
 @pytest.mark.parametrize(

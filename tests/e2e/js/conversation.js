@@ -1,4 +1,4 @@
-// What one client does with the service of javascript_app.py. Node and a page run the same; returns what came of it.
+// What one client does with the service of journal_app.py. Node and a page run the same; returns what came of it.
 
 const LIMIT = 20000;
 
