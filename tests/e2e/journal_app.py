@@ -81,6 +81,11 @@ def say(sid, data):
     server.emit("said", data, to=sid)
 
 @server.event
+def note(sid, number):
+    journal("note", number)
+    server.emit("noted", number, to=sid)
+
+@server.event
 def ask(sid, question):
     def answered(*answer):
         journal("callback", sid, len(answer))

@@ -31,6 +31,9 @@ MAX_QUEUED = 64 * 1024 * 1024
 #: Seconds for the close handshake: gunicorn's figure for a lingering close.
 CLOSE_LIMIT = 2.0
 
+#: Is told of packets: ``In`` or ``Out``, and the length.
+Meter = Callable[[str, int], None]
+
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
     "left": "CLIENT_DISCONNECT",
@@ -47,7 +50,7 @@ REASONS = {
 class Session:
     """One Engine.IO session on one native WebSocket."""
 
-    __slots__ = ("_dispatcher", "_packet", "_probing", "_socket", "native", "on_end", "sink")
+    __slots__ = ("_dispatcher", "_meter", "_packet", "_probing", "_socket", "native", "on_end", "sink")
 
     def __init__(
         self,
@@ -56,8 +59,10 @@ class Session:
         native: Any,
         sink: Any,
         on_end: Optional[Callable[[int, int, int, str], None]],
+        meter: Optional[Meter],
     ) -> None:
         self._dispatcher = dispatcher
+        self._meter = meter
         self._packet = sys.modules["engineio.packet"]
         self._probing = False
         self._socket = socket
@@ -84,12 +89,14 @@ class Session:
         self._probing = False
         self._socket.connected = self._socket.upgraded = True
         self._socket.upgrading = False
-        self._socket.queue.attach(self.native)
+        self._socket.queue.attach(self.native, self._meter)
         self._socket.last_ping = None  # who is silent is decided natively from now on
         if self._socket.closed:
             self.native.close(1000)  # closed while it was probing: nobody else would
 
     def _receive(self, data: Any) -> None:
+        if self._meter is not None:
+            self._meter("In", len(data))
         if not self._socket.closed:
             self._socket.receive(self._packet.Packet(encoded_packet=data))
 
@@ -126,6 +133,7 @@ def outlet_class(base: type) -> type:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._native: Any = None
+            self._meter: Optional[Meter] = None
             self._when_filled: Optional[Callable[[bool], Any]] = None
             self._order = threading.RLock()  # what is put first is sent first, also around the attachment
 
@@ -142,10 +150,10 @@ def outlet_class(base: type) -> type:
                     self._send(item)
             self._tell()
 
-        def attach(self, native: Any) -> None:
+        def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
             """From now on packets go to ``native``, those that wait first."""
             with self._order:
-                self._native = native
+                self._native, self._meter = native, meter
                 while not self.empty():
                     item = self.get(block=False)
                     self.task_done()
@@ -179,10 +187,28 @@ def outlet_class(base: type) -> type:
         def _send(self, packet: Any) -> None:
             if packet is None:
                 self._native.close(1000)
-            else:
-                self._native.send(packet.encode())
+                return
+            encoded = packet.encode()
+            if self._meter is not None:
+                self._meter("Out", len(encoded))
+            self._native.send(encoded)
 
     return Outlet
+
+
+def meter_of(handler: Any) -> Optional[Meter]:
+    """What counts packets for python-socketio's admin interface, which puts a partial method of its own in front of
+    ``engineio.Socket._websocket_handler``; None without it.
+    """
+    buffers = [arg.event_buffer for arg in getattr(handler, "args", ()) if hasattr(arg, "event_buffer")]
+    if not buffers:
+        return None
+
+    def count(direction: str, size: int) -> None:
+        buffers[0].push(f"packets{direction}")
+        buffers[0].push(f"bytes{direction}", size)
+
+    return count
 
 
 class Driver:
@@ -232,8 +258,8 @@ class Driver:
                 upgrade=socket.connected,
             )
 
-        on_end = environ.get("hangup.on_websocket_end")
-        dispatcher.open(lambda native: Session(dispatcher, socket, native, taken.sink, on_end), start)
+        on_end, meter = environ.get("hangup.on_websocket_end"), meter_of(self._handler)
+        dispatcher.open(lambda native: Session(dispatcher, socket, native, taken.sink, on_end, meter), start)
 
 
 class Sessions(dict[str, Any]):

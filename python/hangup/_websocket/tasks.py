@@ -93,21 +93,29 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
 
     @functools.wraps(stock)
     def start_background_task(target: Any, *args: Any, **kwargs: Any) -> Any:
-        name = getattr(target, "__name__", "")
-        if name == "_send_ping" and hasattr(target, "__self__"):
-            socket = target.__self__
+        socket = pinged_by(target)
+        if socket is not None:
             socket.last_ping = None  # engineio 4.8 clears it here, in what is not run
             ping = functools.partial(ping_if_polling, socket)
             if mode == "threading":
                 return timer.call_later(eio.ping_interval, ping)
             return stock(lambda: (eio.sleep(eio.ping_interval), ping()))
         turn = getattr(dispatch.current, "turn", None)
-        if name == "_handle_event_internal" and turn is not None:
+        if getattr(target, "__name__", "") == "_handle_event_internal" and turn is not None:
             turn.let_others_in()
             return Done(target, *args, **kwargs)
         return stock(target, *args, **kwargs)
 
     return start_background_task
+
+
+def pinged_by(target: Any) -> Any:
+    """The session that a background task pings; None if it is another task. python-socketio's admin interface puts a
+    partial method of its own in front.
+    """
+    function = getattr(target, "func", target)
+    is_ping = getattr(function, "__name__", "") in ("_send_ping", "_eio_send_ping")
+    return getattr(function, "__self__", None) if is_ping else None
 
 
 def ping_if_polling(socket: Any) -> None:
