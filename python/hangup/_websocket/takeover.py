@@ -68,7 +68,9 @@ class Ended:
 
 def refusal(environ: dict[str, Any]) -> Optional[Response]:
     """The response to a bad opening handshake, None to a good one."""
-    if environ.get("REQUEST_METHOD") != "GET" or environ.get("SERVER_PROTOCOL", "HTTP/1.1") < "HTTP/1.1":
+    # eventlet's own server says HTTP/1.0 of every request.
+    version = "HTTP/1.1" if "eventlet.input" in environ else environ.get("SERVER_PROTOCOL", "HTTP/1.1")
+    if environ.get("REQUEST_METHOD") != "GET" or version < "HTTP/1.1":
         return _error("400 Bad Request", "a WebSocket begins with GET and HTTP/1.1")
     if "websocket" not in _tokens(environ, "HTTP_UPGRADE"):
         return _error("400 Bad Request", "Upgrade: websocket is missing")
