@@ -1,7 +1,7 @@
 """A Flask-SocketIO application that serves itself with ``socketio.run()``, in the words of its own source."""
 
 APP = """
-import json, logging, os, socket, sys
+import gc, logging, os, socket, sys
 if os.environ.get("WITHOUT"):
     sys.modules[os.environ["WITHOUT"]] = None  # as if it were not installed
 from flask import Flask, request
@@ -37,6 +37,7 @@ def ask(question):
 
 @app.get("/")
 def facts():
+    gc.collect()  # werkzeug leaves a selector of each request to it
     return {
         **counts, "pid": os.getpid(), "fds": len(os.listdir("/proc/self/fd")),
         "websockets": hangup.stats()["websockets"], "status": hangup.status()["integrations"].get("socketio"),
