@@ -32,7 +32,14 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	    python-socketio==5.10.0 python-engineio==4.8.0 Flask-SocketIO==5.3.5 && touch $@ \
 	  || echo "SKIPPED: python-socketio 5.10.0 cannot be installed on this Python; its tests are skipped by name"
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready
+# The JavaScript clients.
+JS := tests/e2e/js
+$(JS)/node_modules/ready: $(JS)/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "SKIPPED: npm is not installed; the tests of JavaScript's clients are skipped by name"; \
+	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
+	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
+
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -83,4 +90,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio .suites
+	rm -rf target $(VENV) .gunicorn .socketio .suites $(JS)/node_modules benches/node/node_modules

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ._machine import cores, pinned
-from ._rows import Bar, Row, skipped
 from ._process import ROOT
+from ._rows import Bar, Row, skipped
 
 CASES = ("fd-mutex",)
 

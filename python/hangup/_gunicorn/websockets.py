@@ -1,8 +1,9 @@
 """The native WebSockets of a gunicorn worker: their line in the access log, and their end with the worker's.
 
 Promised
-    A worker that leaves (TERM, ``max_requests``, HUP) tells every client at once, with 1001, or 1012 if it is being
-    replaced by a reload, and waits for their ``disconnect`` handlers at most :data:`DRAIN` seconds.
+    A worker that leaves (TERM, ``max_requests``, HUP) tells every client as soon as it accepts no more, so that
+    they come back to another one: with 1001, or 1012 if it is being replaced by a reload. It waits for their
+    ``disconnect`` handlers at most :data:`DRAIN` seconds.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ def reloaded() -> None:
 class WebSocketWorker(Worker):
     """Ends the native WebSockets of a worker that stops being ``alive``."""
 
+    #: The loop goes on accepting until it next looks at ``alive``.
+    accepts_while_leaving = False
+
     _alive = True
     _reloads_at_birth = 0
 
@@ -48,7 +52,7 @@ class WebSocketWorker(Worker):
     @alive.setter
     def alive(self, value: bool) -> None:
         self._alive = value
-        if not value:
+        if not value and not self.accepts_while_leaving:
             self.close_websockets()
 
     def close_websockets(self) -> None:

@@ -91,6 +91,13 @@ class ClosedByExit:
 class GuardedAsyncWorker(GuardedWorker):
     """gevent and eventlet: their hubs accept, and hand over a connected socket."""
 
+    accepts_while_leaving = True  # for up to a second
+
+    def notify(self) -> None:
+        super().notify()
+        if not self.alive:  # whoever notifies now waits for the last requests, behind the loop
+            self.close_websockets()
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         super().handle(listener, takes_over(client), addr)
 

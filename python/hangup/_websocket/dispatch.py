@@ -168,6 +168,7 @@ class GreenDispatcher(Dispatcher):
         super().__init__(_hangup.Dispatcher(None))
         self._spawn = spawn
         self._wait = wait
+        atexit.register(self.close_all, 1001)  # a forked child's ends nothing: they are its parent's
         spawn(self._watch)
 
     def _watch(self) -> None:

@@ -37,6 +37,9 @@ UPGRADED = "the session has a WebSocket"
 #: Engine.IO's packet that ends a poll.
 NOOP = 6
 
+#: Is told of packets: ``In`` or ``Out``, and the length.
+Meter = Callable[[str, int], None]
+
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
     "left": "CLIENT_DISCONNECT",
@@ -53,7 +56,17 @@ REASONS = {
 class Session:
     """One Engine.IO session on one native WebSocket."""
 
-    __slots__ = ("_dispatcher", "_is_surplus", "_packet", "_probing", "_socket", "native", "on_end", "sink")
+    __slots__ = (
+        "_dispatcher",
+        "_is_surplus",
+        "_meter",
+        "_packet",
+        "_probing",
+        "_socket",
+        "native",
+        "on_end",
+        "sink",
+    )
 
     def __init__(
         self,
@@ -62,8 +75,10 @@ class Session:
         native: Any,
         sink: Any,
         on_end: Optional[Callable[[int, int, int, str], None]],
+        meter: Optional[Meter],
     ) -> None:
         self._dispatcher = dispatcher
+        self._meter = meter
         self._packet = sys.modules["engineio.packet"]
         self._probing = False
         self._socket = socket
@@ -95,13 +110,15 @@ class Session:
         self._probing = False
         self._socket.connected = self._socket.upgraded = True
         self._socket.upgrading = False
-        self._socket.queue.attach(self.native)
+        self._socket.queue.attach(self.native, self._meter)
         self._socket.last_ping = None  # who is silent is decided natively from now on
         if self._socket.closed:
             self.native.close(1000)  # closed while it was probing: nobody else would
 
     def _receive(self, data: Any) -> None:
         """A message packet, as ``engineio.Socket.receive`` does it."""
+        if self._meter is not None:
+            self._meter("In", len(data))
         socket, server = self._socket, self._socket.server
         if socket.closed or socket.queue.is_refused:
             return
@@ -147,10 +164,11 @@ def outlet_class(base: type) -> type:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            #: The native connection, once nothing waits for it here.
+            #: The native connection, once nothing waits for it here, and nobody counts what it is given.
             self.native: Any = None
             self._native: Any = None
             self.is_refused = False
+            self._meter: Optional[Meter] = None
             self._when_filled: Optional[Callable[[bool], Any]] = None
             self._order = threading.RLock()  # what is put first is sent first, also around the attachment
 
@@ -167,17 +185,18 @@ def outlet_class(base: type) -> type:
                     self._send(item)
             self._tell()
 
-        def attach(self, native: Any) -> None:
+        def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
             """From now on packets go to ``native``, those that wait first."""
             with self._order:
-                self._native = native
+                self._native, self._meter = native, meter
                 while not self.empty():
                     item = self.get(block=False)
                     self.task_done()
                     # A NOOP should have ended a poll, which never came.
                     if item is None or item.packet_type != NOOP:
                         self._send(item)
-                self.native = native
+                if meter is None:
+                    self.native = native
             self._tell()
 
         def refuse(self, reason: str) -> bool:
@@ -216,10 +235,28 @@ def outlet_class(base: type) -> type:
         def _send(self, packet: Any) -> None:
             if packet is None:
                 self._native.close(1000)
-            else:
-                self._native.send(packet.encode())
+                return
+            encoded = packet.encode()
+            if self._meter is not None:
+                self._meter("Out", len(encoded))
+            self._native.send(encoded)
 
     return Outlet
+
+
+def meter_of(handler: Any) -> Optional[Meter]:
+    """What counts packets for python-socketio's admin interface, which puts a partial method of its own in front of
+    ``engineio.Socket._websocket_handler``; None without it.
+    """
+    buffers = [arg.event_buffer for arg in getattr(handler, "args", ()) if hasattr(arg, "event_buffer")]
+    if not buffers:
+        return None
+
+    def count(direction: str, size: int) -> None:
+        buffers[0].push(f"packets{direction}")
+        buffers[0].push(f"bytes{direction}", size)
+
+    return count
 
 
 class Driver:
@@ -271,8 +308,8 @@ class Driver:
             )
 
         self._on_taken(environ)
-        on_end = environ.get("hangup.on_websocket_end")
-        dispatcher.open(lambda native: Session(dispatcher, socket, native, taken.sink, on_end), start)
+        on_end, meter = environ.get("hangup.on_websocket_end"), meter_of(self._handler)
+        dispatcher.open(lambda native: Session(dispatcher, socket, native, taken.sink, on_end, meter), start)
 
 
 class Sessions(dict[str, Any]):

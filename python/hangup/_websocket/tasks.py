@@ -95,13 +95,12 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
 
     @functools.wraps(stock)
     def start_background_task(target: Any, *args: Any, **kwargs: Any) -> Any:
-        name = getattr(target, "__name__", "")
         turn = getattr(dispatch.current, "turn", None)
-        if turn is not None and name == "_handle_event_internal":
+        if turn is not None and getattr(target, "__name__", "") == "_handle_event_internal":
             turn.let_others_in()
             return Done(target, *args, **kwargs)
-        if name == "_send_ping" and hasattr(target, "__self__"):
-            socket = target.__self__
+        socket = pinged_by(target)
+        if socket is not None:
             socket.last_ping = None  # engineio 4.8 clears it here, in what is not run
             ping = functools.partial(ping_if_polling, socket)
             if mode == "threading":
@@ -110,6 +109,15 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
         return stock(target, *args, **kwargs)
 
     return start_background_task
+
+
+def pinged_by(target: Any) -> Any:
+    """The session that a background task pings; None if it is another task. python-socketio's admin interface puts a
+    partial method of its own in front.
+    """
+    function = getattr(target, "func", target)
+    is_ping = getattr(function, "__name__", "") in ("_send_ping", "_eio_send_ping")
+    return getattr(function, "__self__", None) if is_ping else None
 
 
 def ping_if_polling(socket: Any) -> None:
