@@ -169,3 +169,30 @@ def test_what_is_no_handshake_gets_an_http_response(tmp_path: Path) -> None:
             )
         assert refused.value.status_code in (400, 426)
         assert "Traceback" not in server.log
+
+
+@EVERY_STACK
+def test_a_client_that_does_not_answer_pings_is_left(
+    tmp_path: Path, version: str, worker: str, needs: str
+) -> None:
+    """flask-sock's own option, served natively: who answers stays, who does not is told 1011."""
+    app = APP.replace(
+        "sock = Sock(app)", 'app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 0.5}\nsock = Sock(app)'
+    )
+    with gunicorn(tmp_path, *args(worker, needs), app=app, version=version) as server:
+        server.ask()
+        url = f"ws://127.0.0.1:{server.port}/echo"
+        answers = websocket.create_connection(url, timeout=20)
+        for _ in range(4):
+            assert (
+                answers.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_PING
+            )  # and it is answered
+        answers.send("still here")
+        assert answers.recv() == "still here"
+        answers.close()
+        silent = websocket.create_connection(url, timeout=20)
+        silent.pong = lambda _payload: None
+        opcode, payload = silent.recv_data()
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1011)
+        silent.shutdown()
+        assert "Traceback" not in server.log

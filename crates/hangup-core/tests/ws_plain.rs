@@ -12,6 +12,7 @@ use common::{tcp_pair, wait_for, wait_until};
 use hangup_core::ws::dispatch::Dispatcher;
 use hangup_core::ws::{Ending, Event, Offered, Pings, Protocol, Settings, WebSocket, NO_CLOSE_FRAME};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::net::sockopt;
 use tungstenite::protocol::Role;
 use tungstenite::Message;
 
@@ -52,6 +53,19 @@ fn without_a_timeout_nobody_is_left_for_silence() {
     assert_eq!(socket.closure(), None);
     client.send(Message::text("good morning")).unwrap();
     assert_eq!(next(&socket), Event::Text("good morning".to_owned()));
+}
+
+#[test]
+fn without_pings_the_kernels_ask_each_other() {
+    for (protocol, asked) in [(Protocol::Plain { pings: None }, true), (pinged(None).protocol, false)] {
+        let (ours, peer) = tcp_pair();
+        let same = ours.try_clone().unwrap();
+        let socket = WebSocket::start(ours, Vec::new(), Settings { protocol, ..settings() }, None).unwrap();
+        assert_eq!(sockopt::socket_keepalive(&same).unwrap(), asked);
+        assert_eq!(sockopt::tcp_keepidle(&same).unwrap() == Duration::from_secs(25), asked);
+        drop((same, peer));
+        end(&socket);
+    }
 }
 
 #[test]

@@ -75,9 +75,8 @@ def server(stock: Any) -> Callable[..., Any]:
         spoken = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols or ())
         limit = {} if max_message_size is None else {"max_message_size": max_message_size}
         try:
-            if ping_interval is not None:
-                raise Declined("flask-sock was asked to ping by itself")
-            return Server(WebSocket(environ, subprotocols=spoken, **limit), environ)
+            native = WebSocket(environ, subprotocols=spoken, ping_interval=ping_interval, **limit)
+            return Server(native, environ)
         except Declined:
             return stock(
                 environ,

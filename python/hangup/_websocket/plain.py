@@ -23,6 +23,8 @@ HIGH_WATER = 1024 * 1024
 LOW_WATER = HIGH_WATER // 2
 #: Bytes that may wait for the client at all: also the largest message that can be sent.
 MAX_QUEUED = 64 * 1024 * 1024
+#: No deadline is farther away, in seconds.
+A_DAY = 86_400.0
 #: Seconds between looks for signals.
 LOOK = 1.0
 
@@ -48,6 +50,8 @@ class WebSocket:
         subprotocols: those that are spoken, in the order of preference; the first that the client offers is chosen.
         max_message_size: bytes; a client that sends more is closed with 1009.
         stall_limit: seconds for which the client may read nothing while something waits for it.
+        ping_interval: seconds from a pong to the next ping; as long may the client take for it. None: no pings, and a
+            client is left within 45 s when its machine is gone.
 
     Raises:
         Refused: not a handshake (RFC 6455 section 4.2.1). Nothing was written.
@@ -62,6 +66,7 @@ class WebSocket:
         subprotocols: tuple[str, ...] = (),
         max_message_size: int = 16 * 1024 * 1024,
         stall_limit: float = 60.0,
+        ping_interval: Optional[float] = None,
     ) -> None:
         refused = takeover.refusal(environ)
         if refused is not None:
@@ -79,9 +84,11 @@ class WebSocket:
         limits: dict[str, Any] = {
             "max_message": int(max_message_size),
             "max_queued": MAX_QUEUED,
-            "stall_limit": min(stall_limit, 86_400.0),
+            "stall_limit": min(stall_limit, A_DAY),
             "close_limit": 2.0,
         }
+        if ping_interval:
+            limits["pings"] = (min(ping_interval, A_DAY),) * 2
         self._inbox: Any = None
         hub = patched_by()
         if hub is None:

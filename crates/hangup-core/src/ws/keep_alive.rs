@@ -1,7 +1,10 @@
-//! Pings of a WebSocket on which nothing else tells who is silent (RFC 6455 section 5.5.2). Pure.
+//! Who is still there, on a WebSocket on which nothing else tells: by pings (RFC 6455 section 5.5.2), or by the kernels
+//! alone, which find out whether the client's machine is there.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::time::Instant;
 
 /// When a client is pinged.
@@ -11,6 +14,20 @@ pub struct Pings {
     pub interval: Duration,
     /// From a ping to its pong. None: a client is pinged, and may be silent.
     pub timeout: Option<Duration>,
+}
+
+/// How long a connection may be idle before the kernels ask each other, and how often they ask.
+const IDLE: Duration = Duration::from_secs(25);
+const PROBES: u32 = 4;
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Has the connection end within 45 s of idleness when the client's machine is gone (tcp(7), `TCP_KEEPIDLE`). The client sees
+/// nothing of it. No promise: a Unix socket has no use for it.
+pub(super) fn ask_the_kernel(connection: impl AsFd) {
+    let _ = sockopt::set_socket_keepalive(&connection, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(&connection, IDLE))
+        .and_then(|()| sockopt::set_tcp_keepcnt(&connection, PROBES))
+        .and_then(|()| sockopt::set_tcp_keepintvl(&connection, PROBE_INTERVAL));
 }
 
 /// What is due.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::codec;
 use super::dispatch::Dispatcher;
 use super::engine_io::Heartbeat;
-use super::keep_alive::Pings;
+use super::keep_alive::{self, Pings};
 use super::outbox::{Outbox, Pushed};
 use super::strand::{Closure, Ending, Entry, Event, Strand};
 use super::task::Task;
@@ -29,7 +29,7 @@ pub const NO_CLOSE_FRAME: u16 = 1006;
 pub enum Protocol {
     /// Messages, all of them the application's.
     Plain {
-        /// Who is silent, if that is asked.
+        /// Who is silent; without it, whose machine is gone.
         pings: Option<Pings>,
     },
     /// Engine.IO 4 packets.
@@ -119,6 +119,9 @@ impl WebSocket {
         dispatcher: Option<Arc<Dispatcher>>,
     ) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        if let Protocol::Plain { pings: None } = settings.protocol {
+            keep_alive::ask_the_kernel(&fd);
+        }
         let fd = GuardedFd::adopt(fd, Kind::Upgraded);
         fd.enter(Op::Inspect)?.set_nonblocking(true)?;
         let lease = fd.lease()?;
