@@ -86,6 +86,8 @@ pub struct WebSocket {
     pub(super) blocked: AtomicBool,
     /// The first close frame of ours.
     closed_with: OnceLock<(u16, String)>,
+    /// Since when the client takes no more.
+    gone_since: OnceLock<tokio::time::Instant>,
     /// Why it must end at once, if it must.
     doom: Mutex<Option<Ending>>,
     closure: OnceLock<Closure>,
@@ -116,6 +118,7 @@ impl WebSocket {
             arrived: Condvar::new(),
             blocked: AtomicBool::new(false),
             closed_with: OnceLock::new(),
+            gone_since: OnceLock::new(),
             doom: Mutex::new(None),
             closure: OnceLock::new(),
             changed: Notify::new(),
@@ -167,6 +170,8 @@ impl WebSocket {
             let _ = self.closed_with.set((code, reason.to_owned())); // sealed once, so set once
             self.deliver();
             self.wake();
+        } else if self.gone_since.get().is_some() {
+            self.end(Ending::Transport); // nobody is interested in the rest
         }
     }
 
@@ -178,6 +183,10 @@ impl WebSocket {
 
     pub(super) fn closed_with(&self) -> Option<&(u16, String)> {
         self.closed_with.get()
+    }
+
+    pub(super) fn gone_since(&self) -> Option<tokio::time::Instant> {
+        self.gone_since.get().copied()
     }
 
     /// Has the task look at everything again.
@@ -217,10 +226,22 @@ impl WebSocket {
                 self.wake();
                 Offered::Queued
             }
-            Err(_) => {
-                self.end(Ending::Transport); // which the task reports
+            Err(error) => {
+                self.give_up_sending(&error);
                 Offered::Gone
             }
+        }
+    }
+
+    /// The client takes no more. What it said before it left is still read, up to the end of the stream, if that is
+    /// reached within the limit for a client that stalls.
+    pub(super) fn give_up_sending(&self, error: &Error) {
+        if error.cause == Cause::PeerGone {
+            self.gone_since.get_or_init(tokio::time::Instant::now);
+            self.outbox().clear();
+            self.wake();
+        } else {
+            self.end(Ending::Transport); // which the task reports
         }
     }
 

@@ -121,7 +121,7 @@ impl Task {
                         match socket.flush(FAIR) {
                             Ok(Flushed::Full) => ready.clear_ready(),
                             Ok(Flushed::All | Flushed::Some) => {}
-                            Err(_) => socket.end(Ending::Transport),
+                            Err(error) => socket.give_up_sending(&error),
                         }
                     }
                     Err(_) => socket.end(Ending::Transport),
@@ -302,8 +302,9 @@ impl Task {
                 + if sealed { self.settings.close_limit } else { ANSWER.min(self.settings.close_limit) }
         });
         let beat = self.engine_io.as_ref().filter(|_| close.is_none()).map(EngineIo::due);
+        let gone = self.socket.gone_since().map(|since| since + self.settings.stall_limit);
         let far = Instant::now() + Duration::from_secs(86_400);
-        [stall, close, beat].into_iter().flatten().min().unwrap_or(far)
+        [stall, close, beat, gone].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Something was due.
@@ -316,6 +317,9 @@ impl Task {
             if now >= closing.since + self.settings.close_limit {
                 return self.socket.end(Ending::Silent);
             }
+        }
+        if self.socket.gone_since().is_some_and(|since| now >= since + self.settings.stall_limit) {
+            return self.socket.end(Ending::Transport);
         }
         let outbox = self.socket.outbox();
         let stalled = !outbox.is_empty() && now >= outbox.moved() + self.settings.stall_limit;
