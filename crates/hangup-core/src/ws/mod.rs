@@ -23,13 +23,15 @@ pub mod dispatch;
 pub mod engine_io;
 mod keep_alive;
 mod outbox;
+mod settings;
 mod socket;
 mod strand;
 mod task;
 
 pub use engine_io::Heartbeat;
 pub use keep_alive::Pings;
-pub use socket::{Offered, Protocol, Settings, WebSocket, NO_CLOSE_FRAME};
+pub use settings::{Protocol, Settings};
+pub use socket::{Offered, WebSocket, NO_CLOSE_FRAME};
 pub use strand::{Closure, Ending, Event};
 pub use tungstenite::handshake::derive_accept_key;
 pub use tungstenite::protocol::frame::coding::{Control, Data, OpCode};

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 
 use super::codec;
 use super::dispatch::Dispatcher;
-use super::engine_io::Heartbeat;
-use super::keep_alive::{self, Pings};
+use super::keep_alive;
 use super::outbox::{Outbox, Pushed};
+use super::settings::{Protocol, Settings};
 use super::strand::{Closure, Ending, Entry, Event, Strand};
 use super::task::Task;
 use crate::cause::{Cause, Op};
@@ -23,41 +23,6 @@ use crate::ledger::{self, Counter};
 
 /// RFC 6455 section 7.4.1: the code that stands for the absence of a close frame.
 pub const NO_CLOSE_FRAME: u16 = 1006;
-
-/// What is spoken on the WebSocket.
-#[derive(Clone, Copy, Debug)]
-pub enum Protocol {
-    /// Messages, all of them the application's.
-    Plain {
-        /// Who is silent; without it, whose machine is gone.
-        pings: Option<Pings>,
-    },
-    /// Engine.IO 4 packets.
-    EngineIo {
-        /// Who is silent.
-        heartbeat: Heartbeat,
-        /// The session was polling, and probes this WebSocket first.
-        upgrade: bool,
-    },
-}
-
-/// Limits and deadlines of one connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// What is spoken.
-    pub protocol: Protocol,
-    /// The largest message accepted, in bytes.
-    pub max_message: usize,
-    /// The most that may wait to be sent, in bytes.
-    pub max_queued: usize,
-    /// How long the client may take nothing of what waits.
-    pub stall_limit: Duration,
-    /// How long the close handshake may take.
-    pub close_limit: Duration,
-    /// Has the dispatcher say ([`Dispatcher::told`]) when there is the room that [`WebSocket::wait_for_room`] did not
-    /// find, and when the connection is over.
-    pub tells: bool,
-}
 
 /// What became of an offered message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +65,8 @@ pub struct WebSocket {
     told: Option<Arc<Dispatcher>>,
     /// The first close frame of ours.
     closed_with: OnceLock<(u16, String)>,
+    /// Since when the client takes no more.
+    gone_since: OnceLock<tokio::time::Instant>,
     /// Why it must end at once, if it must.
     doom: Mutex<Option<Ending>>,
     closure: OnceLock<Closure>,
@@ -135,6 +102,7 @@ impl WebSocket {
             blocked: AtomicBool::new(false),
             told: dispatcher.clone().filter(|_| settings.tells),
             closed_with: OnceLock::new(),
+            gone_since: OnceLock::new(),
             doom: Mutex::new(None),
             closure: OnceLock::new(),
             changed: Notify::new(),
@@ -197,6 +165,8 @@ impl WebSocket {
             }
             self.deliver();
             self.wake();
+        } else if self.gone_since.get().is_some() {
+            self.end(Ending::Transport); // nobody is interested in the rest
         }
     }
 
@@ -244,6 +214,10 @@ impl WebSocket {
         self.closed_with.get()
     }
 
+    pub(super) fn gone_since(&self) -> Option<tokio::time::Instant> {
+        self.gone_since.get().copied()
+    }
+
     /// Has the task look at everything again.
     pub(super) fn wake(&self) {
         self.changed.notify_one();
@@ -281,10 +255,22 @@ impl WebSocket {
                 self.wake();
                 Offered::Queued
             }
-            Err(_) => {
-                self.end(Ending::Transport); // which the task reports
+            Err(error) => {
+                self.give_up_sending(&error);
                 Offered::Gone
             }
+        }
+    }
+
+    /// The client takes no more. What it said before it left is still read, up to the end of the stream, if that is
+    /// reached within the limit for a client that stalls.
+    pub(super) fn give_up_sending(&self, error: &Error) {
+        if error.cause == Cause::PeerGone {
+            self.gone_since.get_or_init(tokio::time::Instant::now);
+            self.give_up();
+            self.wake();
+        } else {
+            self.end(Ending::Transport); // which the task reports
         }
     }
 

@@ -14,7 +14,8 @@ use super::codec::{self, Decoder, Incoming, Violation};
 use super::dispatch::Dispatcher;
 use super::engine_io::{EngineIo, Step};
 use super::keep_alive::{Due, KeepAlive};
-use super::socket::{Flushed, Protocol, Settings, WebSocket, NO_CLOSE_FRAME};
+use super::settings::{Protocol, Settings};
+use super::socket::{Flushed, WebSocket, NO_CLOSE_FRAME};
 use super::strand::{Closure, Ending, Entry, Event};
 use crate::cause::{Cause, Op};
 use crate::fd::{sys, Lane, Lease, Patience};
@@ -125,7 +126,7 @@ impl Task {
                         match socket.flush(FAIR) {
                             Ok(Flushed::Full) => ready.clear_ready(),
                             Ok(Flushed::All | Flushed::Some) => {}
-                            Err(_) => socket.end(Ending::Transport),
+                            Err(error) => socket.give_up_sending(&error),
                         }
                     }
                     Err(_) => socket.end(Ending::Transport),
@@ -314,8 +315,9 @@ impl Task {
         });
         let beat = self.engine_io.as_ref().filter(|_| close.is_none()).map(EngineIo::due);
         let ping = self.keep_alive.as_ref().filter(|_| close.is_none()).map(KeepAlive::due);
+        let gone = self.socket.gone_since().map(|since| since + self.settings.stall_limit);
         let far = Instant::now() + Duration::from_secs(86_400);
-        [stall, close, beat, ping].into_iter().flatten().min().unwrap_or(far)
+        [stall, close, beat, ping, gone].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Something was due.
@@ -328,6 +330,9 @@ impl Task {
             if now >= closing.since + self.settings.close_limit {
                 return self.socket.end(Ending::Silent);
             }
+        }
+        if self.socket.gone_since().is_some_and(|since| now >= since + self.settings.stall_limit) {
+            return self.socket.end(Ending::Transport);
         }
         let outbox = self.socket.outbox();
         let stalled = !outbox.is_empty() && now >= outbox.moved() + self.settings.stall_limit;

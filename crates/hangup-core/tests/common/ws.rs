@@ -29,7 +29,7 @@ pub(crate) fn start(settings: Settings, early: &[u8]) -> (Arc<WebSocket>, Client
     (begin(ours, early, settings), tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
 }
 
-fn begin(ours: OwnedFd, early: &[u8], settings: Settings) -> Arc<WebSocket> {
+pub(crate) fn begin(ours: OwnedFd, early: &[u8], settings: Settings) -> Arc<WebSocket> {
     WebSocket::start(ours, early.to_vec(), settings, None).unwrap()
 }
 
