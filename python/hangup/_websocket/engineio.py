@@ -281,10 +281,12 @@ class Driver:
         # A worker without a hub's patch runs no hub, whatever model the application chose.
         hub = patched_by() or ("threading" if "gunicorn.socket" in environ else self._mode)
         dispatcher = dispatch.dispatcher(hub)  # before the connection leaves: this may fail
+        taken = None
         try:
             taken = takeover.take(environ)
         except takeover.Declined as reason:
             logger.debug("hangup: a WebSocket is served stock: %s", reason)
+        if taken is None:  # out here, or its tracebacks would begin with ours
             return self._stock(self._handler, self._server)(environ, start_response)
         self._begin(dispatcher, environ, taken)
         takeover.trim(environ)
