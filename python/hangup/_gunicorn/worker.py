@@ -8,10 +8,12 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import selectors
 from typing import Any, Callable
 
 from .. import _hangup, _install, _reports
 from .._websocket import longpoll
+from . import heads
 from .base import Worker
 from .faces import server_class, takes_over, with_faces
 from .listener import GuardedListener
@@ -69,13 +71,29 @@ class ListeningWorker(GuardedWorker):
 
 
 class GuardedThreadWorker(ListeningWorker):
-    """gthread: its wake-up pipe is not closed before its last writer has gone."""
+    """gthread: its threads do not wait for requests; its wake-up pipe is not closed before its last writer has gone."""
 
     def init_process(self) -> None:
         queue = getattr(self, "method_queue", None)  # since gunicorn 24
         if queue is not None:
             self.method_queue = type("GuardedMethodQueue", (ClosedByExit, type(queue)), {})()
         super().init_process()
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        if self.cfg.is_ssl or heads.is_here(conn):
+            super().on_client_socket_readable(conn, client)
+
+    def enqueue_req(self, conn: Any) -> None:
+        if self.cfg.is_ssl or not heads.is_cut_short(conn):
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(
+            False
+        )  # from here on as gunicorn's finish_request, since 24, for a connection that is idle
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        readable = functools.partial(self.on_client_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
 
 class ClosedByExit:
