@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+from http.client import HTTPResponse
 from typing import Optional
 
 from hangup.testing import connect
@@ -63,3 +65,10 @@ def close_code(client: socket.socket) -> int:
             if first == 0x88:
                 client.sendall(frame(payload[:2], 8))
                 return int.from_bytes(payload[:2], "big")
+
+
+def answer(client: socket.socket) -> bytes:
+    """The body of the next HTTP response."""
+    with contextlib.closing(HTTPResponse(client)) as response:
+        response.begin()
+        return response.read()

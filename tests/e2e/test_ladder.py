@@ -8,13 +8,12 @@ import contextlib
 import json
 import socket
 import threading
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e_gunicorn import Gunicorn
-from raw_websocket import REQUEST, begin_session, frame, until
+from raw_websocket import REQUEST, answer, begin_session, frame, until
 from test_websocket import IDS, STACKS, serve, settled
 
 socketio = pytest.importorskip("socketio")
@@ -130,13 +129,6 @@ def test_a_burst(tmp_path: Path, stack: Stack, transports: list[str], count: int
             until(client, b'42["echo",%d]' % number)
         kept.close()
         check(server, before, count)
-
-
-def answer(client: socket.socket) -> bytes:
-    """The body of the response."""
-    with contextlib.closing(HTTPResponse(client)) as response:
-        response.begin()
-        return response.read()
 
 
 def poll(session: bytes) -> bytes:

@@ -161,6 +161,21 @@ fn a_client_for_whom_too_much_waits_is_dropped() {
 }
 
 #[test]
+fn small_frames_cost_more_than_their_bytes() {
+    const LIMIT: usize = 1 << 20;
+    let (socket, _client) = start(Settings { max_queued: LIMIT, ..settings() }, &[]);
+    while socket.queued() < LIMIT / 10 {
+        socket.offer([text(&"x".repeat(100_000))]); // until the kernel takes no more
+    }
+    let mut queued = 0;
+    while socket.offer([text("2")]) == Offered::Queued {
+        queued += 1;
+        assert!(queued < LIMIT / 90, "their bookkeeping is not counted");
+    }
+    assert_eq!(end(&socket).cause, Ending::Overflow);
+}
+
+#[test]
 fn a_client_that_reads_nothing_is_left_by_a_deadline() {
     let (socket, _client) = start(Settings { stall_limit: Duration::from_millis(100), ..settings() }, &[]);
     while socket.offer([text(&"x".repeat(100_000))]) == Offered::Sent {}

@@ -1,4 +1,4 @@
-"""A listener whose ``accept()`` gives guarded connections with their request, and survives a lack of descriptors."""
+"""A listener whose ``accept()`` gives guarded connections, with their request, and survives a shortage."""
 
 from __future__ import annotations
 
