@@ -105,6 +105,8 @@ class WebSocket:
 
         key = id(self)
         _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
+        for code in _all_closed:  # while the handshake was under way
+            self.begin_close(code)
 
     @property
     def connected(self) -> bool:
@@ -188,10 +190,13 @@ class WebSocket:
 
 #: Those that may still be open. Each knows the process that it belongs to.
 _open: dict[int, weakref.ref[WebSocket]] = {}
+#: The codes that :func:`close_all` was called with.
+_all_closed: list[int] = []
 
 
 def close_all(code: int) -> None:
-    """Begins the close handshake with every client of this process. Never waits."""
+    """Begins the close handshake with every client of this process, and with those to come. Never waits."""
+    _all_closed.append(code)
     for reference in list(_open.values()):  # one step: other threads add to it, and a signal handler is here
         websocket = reference()
         if websocket is not None:
