@@ -59,8 +59,10 @@ class Books:
 
         return change
 
-    def _enter(self, stock: Callable[..., Any], sid: str, namespace: str, room: Any, **options: Any) -> Any:
-        entered = stock(sid, namespace, room, **options)
+    def _enter(
+        self, stock: Callable[..., Any], sid: str, namespace: str, room: Any, *options: Any, **named: Any
+    ) -> Any:
+        entered = stock(sid, namespace, room, *options, **named)
         self._rooms.setdefault((namespace, sid), set()).add(room)
         return entered
 
