@@ -31,16 +31,16 @@ def is_here(conn: Any) -> bool:
     ahead = _read_ahead(conn)
     if END in ahead:
         return True
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or getattr(conn, "is_http2", False):
-        return True
     try:
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or getattr(conn, "is_http2", False):
+            return True
         head = sock.recv(LONGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        whole = not head or len(head) >= LONGEST or END in ahead[-3:] + head or not (ahead or head[:1].isalpha())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(head) + 1)
     except BlockingIOError:
         return False
-    except OSError:  # the server finds out, in its own way
+    except OSError:  # the client, or the application, has closed: the server finds out in its own way
         return True
-    whole = not head or len(head) >= LONGEST or END in ahead[-3:] + head or not (ahead or head[:1].isalpha())
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(head) + 1)
     return whole
 
 
