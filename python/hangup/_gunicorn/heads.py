@@ -35,7 +35,9 @@ def is_here(conn: Any) -> bool:
         if sock.family not in (socket.AF_INET, socket.AF_INET6) or getattr(conn, "is_http2", False):
             return True
         head = sock.recv(LONGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        whole = not head or len(head) >= LONGEST or END in ahead[-3:] + head or not (ahead or head[:1].isalpha())
+        whole = (
+            not head or len(head) >= LONGEST or END in ahead[-3:] + head or not (ahead or head[:1].isalpha())
+        )
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if whole else len(head) + 1)
     except BlockingIOError:
         return False
