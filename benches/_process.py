@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -121,12 +120,10 @@ class Process:
         return int(Path(f"/proc/{master}/task/{master}/children").read_text().split()[0])
 
     def cpu(self) -> float:
-        """Seconds for which the threads of :meth:`pid` have been on a CPU. Those that ended are not counted."""
-        total = 0
-        for task in Path(f"/proc/{self.pid()}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ends just now
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+        """Seconds for which :meth:`pid` has been on a CPU, to a hundredth. Its threads that ended are counted."""
+        fields = Path(f"/proc/{self.pid()}/stat").read_text().rpartition(")")[2].split()
+        user, system = fields[11:13]  # proc(5): utime and stime
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Waits for ``condition``.
