@@ -49,6 +49,23 @@ impl Acceptor {
         Ok((Some(client.into_raw_fd()), Some(address), accepted.episode_began))
     }
 
+    /// Accepts nobody any more; those who were accepted have at most `limit` seconds for their request. Idempotent.
+    #[pyo3(signature = (limit, /))]
+    fn leave(&self, limit: f64) -> PyResult<()> {
+        let limit =
+            Duration::try_from_secs_f64(limit).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        if let Some(acceptor) = self.opened() {
+            acceptor.leave(limit);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody was accepted and not handed over.
+    #[getter]
+    fn is_awaited(&self) -> bool {
+        self.opened().is_some_and(|acceptor| acceptor.is_awaited())
+    }
+
     /// What an event loop polls instead of the listener; -1 after `close`.
     fn fileno(&self) -> i32 {
         self.opened().map_or(-1, |acceptor| acceptor.poll_fd())

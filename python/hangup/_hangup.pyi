@@ -47,6 +47,13 @@ class Acceptor:
     def fileno(self) -> int:
         """What an event loop polls for reading instead of the listener; -1 after :meth:`close`."""
 
+    def leave(self, limit: float, /) -> None:
+        """Accepts nobody any more; those who were accepted have at most ``limit`` seconds for their request."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody was accepted and not handed over."""
+
     def close(self) -> None:
         """Stops accepting and returns the three descriptors."""
 

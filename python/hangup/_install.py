@@ -75,7 +75,7 @@ def take_over_socketio(server: Any) -> None:
         server.packet_class = packets.checked(
             packets.searching(server.packet_class), int(eio.max_http_buffer_size)
         )
-        eio.on("message", packets.refusing(eio, eio.handlers["message"]))
+        eio.on("message", packets.refusing(server, eio.handlers["message"]))
         eio.on("disconnect", packets.forgetting(server, eio.handlers["disconnect"]))
     if rooms.judge(server.manager):
         for name, change in rooms.Books(server.manager).changes().items():

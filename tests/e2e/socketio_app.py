@@ -62,10 +62,17 @@ def fail(sid):
 
 released = threading.Event()
 
+def name_of(task):
+    try:
+        with open(f"/proc/self/task/{task}/comm") as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it has ended since
+
 def facts(environ, start_response):
     import hangup
     sockets = server.eio.sockets
-    names = {open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")}
+    names = {name_of(task) for task in os.listdir("/proc/self/task")}
     # Until they are needed, the engine has not opened its three descriptors, nor a hub's dispatcher its own.
     to_come = 0 if "hangup-engine" in names else 3 if os.environ["MODE"] == "threading" else 4
     said = {

@@ -81,7 +81,7 @@ def test_a_broken_stream_gets_its_close_code(server: Gunicorn, sent: bytes, code
 @pytest.mark.parametrize(
     "sent",
     [
-        b"", b"7", b"0{}", b"b4", b"4", b"49", b"4abc", b"44", b"42", b"42{}", b"42[]", b"42[1]", b'42"x"',
+        b"", b"7", b"0{}", b"b4", b"4", b"49", b"4abc", b"44", b"42", b"42{}", b"42[]", b"42[true]", b'42"x"',
         b'42["unclosed', b"42" + b"[" * 90_000, b"42" + b"9" * 200 + b'["echo",1]', b"40" + b'{"a":' * 10_000,
         b'42["connect"]', b'42["disconnect"]', b"43", b"43[1]", b"45", b'450-["x"]', b'451-["x"]',
         b'421-["x"]', b'451000000000-["x",{"_placeholder":true,"num":0}]',

@@ -92,3 +92,30 @@ def test_a_hub_gives_its_greenlets_back(tmp_path: Path, count: int) -> None:
         dribble(slow, REQUEST, 0, 5)
         assert waits(server) < 8
         assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("stack", [STACKS[0], STACKS[3]], ids=[IDS[0], IDS[3]])
+def test_a_worker_that_leaves_serves_whom_it_has_accepted(tmp_path: Path, stack: Stack) -> None:
+    """A stock sync worker leaves them to the next one, and gthread serves them (21.2 closes them, stock too)."""
+    limit = ("--max-requests", "3")  # the first answered `serve`
+    with serve(tmp_path, stack, *limit) as server, contextlib.ExitStack() as kept:
+        early = [kept.enter_context(connected(server)) for _ in range(6)]
+        dribble(early, PLAIN, 0, 5)
+        for _ in range(2):
+            assert server.ask()["pid"]  # behind them in the backlog, so all of them are taken in
+        for client in early:
+            client.sendall(PLAIN[5:])
+        for client in early:
+            assert client.recv(20).startswith(b"HTTP/1.1 200")
+
+
+@THREADED
+def test_who_sends_no_more_is_answered_at_once(tmp_path: Path, stack: Stack) -> None:
+    """As gunicorn does it: with an error, or the end of the stream."""
+    with serve(tmp_path, stack) as server, contextlib.ExitStack() as kept:
+        for sent in (PLAIN, PLAIN.replace(b"\r", b""), PLAIN[:-4]):
+            client = kept.enter_context(connected(server))
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(5)
+            assert client.recv(4) == b"HTTP" or sent != PLAIN

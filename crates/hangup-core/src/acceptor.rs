@@ -132,10 +132,39 @@ impl Acceptor {
         arrivals.look(&self.epoll);
         let accepted = match arrivals.next() {
             Some(client) => Ok(Accepted { client: Some(client), episode_began: false }),
+            None if arrivals.is_leaving() => Ok(Accepted::default()),
             None => self.take_in(&mut Some(&mut *arrivals)),
         };
         self.set_alarm(arrivals.due());
         accepted
+    }
+
+    /// Accepts nobody any more; those who were accepted have at most `limit` for their request. The event loop is
+    /// woken until [`Acceptor::is_awaited`] is false, and once more. Idempotent.
+    pub fn leave(&self, limit: Duration) {
+        let Some(arrivals) = &self.arrivals else { return };
+        let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        if !arrivals.is_leaving() {
+            arrivals.leave(limit);
+            self.stop_polling();
+        }
+        self.set_alarm(arrivals.due());
+    }
+
+    /// Whether somebody was accepted and not handed over.
+    pub fn is_awaited(&self) -> bool {
+        let arrivals = self.arrivals.as_ref().map(|a| a.lock().unwrap_or_else(PoisonError::into_inner));
+        arrivals.is_some_and(|arrivals| !arrivals.is_empty())
+    }
+
+    fn stop_polling(&self) {
+        let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.paused.swap(false, Ordering::AcqRel) {
+            PAUSED.fetch_sub(1, Ordering::AcqRel);
+            self.rest(Duration::ZERO);
+        } else {
+            let _ = epoll::delete(&self.epoll, &self.listener); // it is in the set, or was never
+        }
     }
 
     fn take_in(&self, arrivals: &mut Option<&mut Arrivals>) -> Result<Accepted> {

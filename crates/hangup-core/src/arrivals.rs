@@ -3,6 +3,7 @@
 //! # Promised
 //! * A client is handed on when the head of its request is there, whole: nobody waits for the rest of it in a thread.
 //! * One that takes longer than the limit is closed, and so is the one that is here longest, when descriptors are short.
+//! * One that will send no more is handed on with what there is: what to answer is its server's to say.
 //!
 //! # How
 //! The heads stay in the kernel's buffers, where they are looked at (`MSG_PEEK`) each time that something arrives.
@@ -40,6 +41,8 @@ enum Head {
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     limit: Duration,
+    /// Nobody has longer than this.
+    end: Option<Instant>,
     /// In the order in which they came.
     waiting: BTreeMap<u64, (Client, Instant)>,
     ready: VecDeque<Client>,
@@ -52,6 +55,7 @@ impl Arrivals {
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
+            end: None,
             waiting: BTreeMap::new(),
             ready: VecDeque::new(),
             next: FIRST_KEY,
@@ -87,9 +91,16 @@ impl Arrivals {
         for event in events {
             let key = event.data.u64();
             let Some((client, _)) = self.waiting.get(&key) else { continue };
-            let head = look(&client.0, &mut self.scratch);
+            let mut head = look(&client.0, &mut self.scratch);
             if head == Head::Part {
-                continue;
+                let flags = event.flags;
+                head = if flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP) {
+                    Head::Gone
+                } else if flags.contains(epoll::EventFlags::RDHUP) {
+                    Head::Whole // there will be no more of it
+                } else {
+                    continue;
+                };
             }
             if let Some((client, _)) = self.waiting.remove(&key) {
                 if head == Head::Whole && epoll::delete(epoll, &client.0).is_ok() {
@@ -107,6 +118,19 @@ impl Arrivals {
         self.ready.pop_front()
     }
 
+    /// Nobody comes any more, and those who are here have at most `limit`, from the first call on.
+    pub(crate) fn leave(&mut self, limit: Duration) {
+        self.end.get_or_insert_with(|| Instant::now() + limit);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.end.is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.ready.is_empty()
+    }
+
     /// Closes the client that is here longest. False if there is none.
     pub(crate) fn drop_oldest(&mut self) -> bool {
         self.waiting.pop_first().is_some()
@@ -114,14 +138,16 @@ impl Arrivals {
 
     /// When [`Arrivals::look`] wants to be called, whatever arrives.
     pub(crate) fn due(&self) -> Option<Instant> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.is_leaving() && self.is_empty() {
             return Some(Instant::now());
         }
         self.patience_ends()
     }
 
     fn patience_ends(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|(_, (_, since))| *since + self.limit)
+        let (_, (_, since)) = self.waiting.first_key_value()?;
+        let end = *since + self.limit;
+        Some(self.end.map_or(end, |leaving| leaving.min(end)))
     }
 }
 

@@ -168,3 +168,43 @@ fn whoever_waits_longest_gives_way_when_descriptors_are_short() {
     assert!(is_closed(&mut slow[0]));
     assert!(!service.acceptor.is_paused());
 }
+
+#[test]
+fn who_will_send_no_more_is_handed_over_with_what_there_is() {
+    let service = Service::start(PATIENCE);
+    let mut client = service.connect();
+    client.write_all(b"GET / HT").unwrap();
+    assert!(service.next(MOMENT).is_none());
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut server = service.next(PATIENCE).expect("the client");
+    let mut sent = Vec::new();
+    server.read_to_end(&mut sent).unwrap();
+    assert_eq!(sent, b"GET / HT");
+}
+
+#[test]
+fn leaving_waits_for_those_who_were_accepted_and_for_nobody_else() {
+    let service = Service::start(PATIENCE);
+    let (mut slow, mut silent) = (service.connect(), service.connect());
+    slow.write_all(&REQUEST[..5]).unwrap();
+    assert!(service.next(MOMENT).is_none());
+    service.acceptor.leave(Duration::from_millis(500));
+    let mut late = service.connect();
+    late.write_all(REQUEST).unwrap();
+    slow.write_all(&REQUEST[5..]).unwrap();
+    let mut server = service.next(PATIENCE).expect("the one who was accepted");
+    assert_eq!(read(&mut server, REQUEST.len()), REQUEST);
+    assert!(service.acceptor.is_awaited());
+    let deadline = Instant::now() + PATIENCE;
+    while service.acceptor.is_awaited() {
+        assert!(Instant::now() < deadline);
+        let polled = bare(service.acceptor.poll_fd());
+        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        let woken = poll(&mut [PollFd::new(&*polled, PollFlags::IN)], Some(&limit)).unwrap();
+        assert_eq!(woken, 1); // also when time is up
+        assert!(service.acceptor.accept().unwrap().client.is_none());
+    }
+    assert!(is_closed(&mut silent));
+    service.listener.set_nonblocking(true).unwrap();
+    assert!(service.listener.accept().is_ok()); // still in the backlog, for the next process
+}

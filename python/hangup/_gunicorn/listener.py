@@ -15,6 +15,8 @@ from .faces import ServerSocket
 RESERVE = 8
 #: Seconds for the head of a client's first request, from its connection.
 HEAD = 30.0
+#: The same, once the worker leaves.
+LAST_HEAD = 1.0
 
 
 class GuardedListener:
@@ -68,6 +70,15 @@ class GuardedListener:
         if fd is None:
             raise BlockingIOError(errno.EAGAIN, "nobody to accept")
         return self._factory(fd), address
+
+    def leave(self) -> None:
+        """Accepts nobody any more; :meth:`accept` goes on giving those who came before, as their requests arrive."""
+        self._acceptor.leave(LAST_HEAD)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody was accepted whose request was not given yet."""
+        return self._acceptor.is_awaited
 
     def close(self) -> None:
         self._acceptor.close()

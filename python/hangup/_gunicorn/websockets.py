@@ -47,13 +47,22 @@ class WebSocketWorker(Worker):
     @property
     def alive(self) -> bool:
         """gunicorn's own flag. Also cleared by signal handlers: nothing here may wait."""
-        return self._alive
+        return self._alive or self.is_awaited()
 
     @alive.setter
     def alive(self, value: bool) -> None:
         self._alive = value
+        if not value:
+            self.stop_accepting()
         if not value and not self.accepts_while_leaving:
             self.close_websockets()
+
+    def stop_accepting(self) -> None:
+        """The worker begins to leave."""
+
+    def is_awaited(self) -> bool:
+        """Whether it has to serve somebody before it leaves its loop."""
+        return False
 
     def close_websockets(self) -> None:
         """Begins the close handshake with every client."""

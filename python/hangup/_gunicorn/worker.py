@@ -67,6 +67,16 @@ class ListeningWorker(GuardedWorker):
         longpoll.waiting.threads = self.cfg.threads  # known before the application may be asked
         super().init_process()
 
+    def guarded(self) -> list[GuardedListener]:
+        return [listener for listener in self.sockets if isinstance(listener, GuardedListener)]
+
+    def stop_accepting(self) -> None:
+        for listener in self.guarded():
+            listener.leave()
+
+    def is_awaited(self) -> bool:
+        return any(listener.is_awaited for listener in self.guarded())
+
 
 class GuardedThreadWorker(ListeningWorker):
     """gthread: its wake-up pipe is not closed before its last writer has gone."""

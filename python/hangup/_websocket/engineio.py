@@ -122,8 +122,13 @@ class Session:
         socket, server = self._socket, self._socket.server
         if socket.closed or socket.queue.is_refused:
             return
-        if server.logger.isEnabledFor(logging.INFO):
-            socket.receive(self._packet.Packet(encoded_packet=data))
+        if data[:1] == "b" or server.logger.isEnabledFor(logging.INFO):
+            try:
+                packet = self._packet.Packet(encoded_packet=data)
+            except ValueError:
+                socket.queue.refuse("not base64")
+                return
+            socket.receive(packet)
             return
         message = data[1:] if isinstance(data, str) else data
         server._trigger_event("message", socket.sid, message, run_async=server.async_handlers)

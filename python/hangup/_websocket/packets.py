@@ -112,8 +112,10 @@ def checked(stock: Any, max_buffer: int) -> Any:
             return count
 
         def add_attachment(self, attachment: Any) -> Any:
+            if not isinstance(attachment, bytes):
+                raise Malformed("attachment")
             self._received += len(attachment)
-            if not isinstance(attachment, bytes) or self._received > BUFFERS * max_buffer:
+            if self._received > BUFFERS * max_buffer:
                 raise Malformed("attachment")
             try:
                 return super().add_attachment(attachment)
@@ -132,10 +134,17 @@ def may_be_sent(packet: Any, attachments: int) -> bool:
     elif attachments:
         return False
     if kind in (EVENT, BINARY_EVENT):
-        return isinstance(data, list) and data != [] and isinstance(data[0], str) and data[0] not in RESERVED
+        return isinstance(data, (list, tuple)) and len(data) > 0 and is_name(data[0])
     if kind in (ACK, BINARY_ACK):
-        return isinstance(data, list) and packet.id is not None
+        return isinstance(data, (list, tuple)) and packet.id is not None
     return kind in (CONNECT, DISCONNECT)
+
+
+def is_name(event: Any) -> bool:
+    """Whether a client may call an event so: as socket.io-parser has it, which takes numbers too."""
+    if isinstance(event, str):
+        return event not in RESERVED
+    return isinstance(event, (int, float)) and not isinstance(event, bool)
 
 
 def places(data: Any) -> int:
@@ -153,13 +162,15 @@ def places(data: Any) -> int:
     return found
 
 
-def refusing(eio: Any, stock: Callable[[str, Any], Any]) -> Callable[[str, Any], None]:
+def refusing(server: Any, stock: Callable[[str, Any], Any]) -> Callable[[str, Any], None]:
     """Stands in for ``socketio.Server._handle_eio_message``."""
+
+    eio, attached = server.eio, server._binary_packet
 
     @functools.wraps(stock)
     def message(eio_sid: str, data: Any) -> None:
         try:
-            if not data:
+            if not data and not (data == b"" and eio_sid in attached):
                 raise Malformed("empty")
             stock(eio_sid, data)
         except ValueError as error:

@@ -88,7 +88,7 @@ impl EngineIo {
             }
             (Phase::Probe | Phase::Upgrade, _) => Step::Close(1002, "upgrade not completed"),
             (Phase::Open, _) => match message.as_bytes().first() {
-                Some(b'4') => Step::Deliver,
+                Some(b'4' | b'b') => Step::Deliver, // b: bytes in base64, for clients that are told `forceBase64`
                 Some(b'3') => {
                     if self.awaiting_pong {
                         self.awaiting_pong = false;
