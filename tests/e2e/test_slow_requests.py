@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_gunicorn import Gunicorn
+from e2e_gunicorn import Gunicorn, gunicorn
 from raw_websocket import REQUEST, begin_session
 from test_websocket import IDS, STACKS, serve
 
@@ -96,7 +96,7 @@ def test_a_hub_gives_its_greenlets_back(tmp_path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("stack", [STACKS[0], STACKS[3]], ids=[IDS[0], IDS[3]])
 def test_a_worker_that_leaves_serves_whom_it_has_accepted(tmp_path: Path, stack: Stack) -> None:
-    """A stock sync worker leaves them to the next one, and gthread serves them (21.2 closes them, stock too)."""
+    """Stock: sync leaves them to the next worker, gthread serves them. (gthread of 21.2 ends its loop at once.)"""
     limit = ("--max-requests", "3")  # the first answered `serve`
     with serve(tmp_path, stack, *limit) as server, contextlib.ExitStack() as kept:
         early = [kept.enter_context(connected(server)) for _ in range(6)]
@@ -109,10 +109,38 @@ def test_a_worker_that_leaves_serves_whom_it_has_accepted(tmp_path: Path, stack:
             assert client.recv(20).startswith(b"HTTP/1.1 200")
 
 
+def test_several_sync_workers_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """A client that sends its request late is served by the worker that is idle."""
+    app = """
+import json, os, time
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(3)
+    body = json.dumps({"pid": os.getpid()}).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+    args = ["-c", "python:hangup.gunicorn", "-k", "sync", "-w", "2"]
+    with gunicorn(tmp_path, *args, app=app) as server, contextlib.ExitStack() as kept:
+        server.ask()
+        for _ in range(4):
+            late, slow = (kept.enter_context(connected(server)) for _ in range(2))
+            slow.sendall(PLAIN.replace(b"/", b"/slow", 1))
+            began = time.monotonic()
+            late.sendall(PLAIN)
+            assert late.recv(20).startswith(b"HTTP/1.1 200")
+            assert time.monotonic() - began < 2
+            assert slow.recv(20).startswith(b"HTTP/1.1 200")
+
+
 @THREADED
 def test_who_sends_no_more_is_answered_at_once(tmp_path: Path, stack: Stack) -> None:
     """As gunicorn does it: with an error, or the end of the stream."""
     with serve(tmp_path, stack) as server, contextlib.ExitStack() as kept:
+        client = kept.enter_context(connected(server))
+        client.sendall(b"no request\r\n")
+        client.settimeout(5)
+        assert client.recv(12) == b"HTTP/1.1 400"
         for sent in (PLAIN, PLAIN.replace(b"\r", b""), PLAIN[:-4]):
             client = kept.enter_context(connected(server))
             client.sendall(sent)

@@ -165,5 +165,13 @@ fn look(client: impl AsFd, scratch: &mut Vec<u8>) -> Head {
 
 /// Whether there is nothing to wait for: the head ends, is very long, or is none of HTTP/1.
 fn is_whole(head: &[u8]) -> bool {
-    !head[0].is_ascii_alphabetic() || head.len() >= LONGEST || head.windows(4).any(|end| end == b"\r\n\r\n")
+    let ends = |end: &[u8]| head.windows(end.len()).any(|here| here == end);
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+    let is_foreign = lines.next().is_some_and(|line| line.ends_with(b"\n") && !begins_a_head(line));
+    !head[0].is_ascii_alphabetic() || head.len() >= LONGEST || is_foreign || ends(b"\r\n\r\n")
+}
+
+/// RFC 9112 section 3, or the PROXY protocol in front of it.
+fn begins_a_head(line: &[u8]) -> bool {
+    line.starts_with(b"PROXY ") || line.windows(6).any(|here| here == b" HTTP/")
 }

@@ -29,16 +29,21 @@ class GuardedListener:
         listener: gunicorn's ``BaseSocket``.
         factory: makes a connection from an accepted descriptor.
         threads: of the worker: each may need a descriptor to wait for its client.
+        early: whether clients are accepted before their request, so that nobody waits for those that send it slowly.
         log: where the one line per shortage goes.
     """
 
-    def __init__(self, listener: Any, factory: type[ServerSocket], threads: int, log: logging.Logger) -> None:
+    def __init__(
+        self, listener: Any, factory: type[ServerSocket], threads: int, log: logging.Logger, early: bool
+    ) -> None:
         os.set_inheritable(listener.fileno(), False)  # gunicorn does this to what it finds in its place
         self._listener = listener
         self._factory = factory
         self._log = log
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._acceptor = _hangup.Acceptor(listener, min(RESERVE + threads, limit // 4), HEAD)
+        self._acceptor = _hangup.Acceptor(
+            listener, min(RESERVE + threads, limit // 4), HEAD if early else None
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._listener, name)

@@ -61,11 +61,17 @@ class ListeningWorker(GuardedWorker):
     def init_process(self) -> None:
         if not self.cfg.is_ssl:
             self.sockets = [
-                GuardedListener(listener, server_class(), self.cfg.threads, self.log)
+                GuardedListener(listener, server_class(), self.cfg.threads, self.log, self.accepts_early())
                 for listener in self.sockets
             ]
         longpoll.waiting.threads = self.cfg.threads  # known before the application may be asked
         super().init_process()
+
+    def accepts_early(self) -> bool:
+        """Whether clients are accepted before their request. Not by one of several sync workers: the request would wait
+        for what this one does meanwhile, although another one is idle.
+        """
+        return bool(self.cfg.workers == 1)
 
     def guarded(self) -> list[GuardedListener]:
         return [listener for listener in self.sockets if isinstance(listener, GuardedListener)]
@@ -80,6 +86,9 @@ class ListeningWorker(GuardedWorker):
 
 class GuardedThreadWorker(ListeningWorker):
     """gthread: its wake-up pipe is not closed before its last writer has gone."""
+
+    def accepts_early(self) -> bool:
+        return True  # its main thread is never busy
 
     def init_process(self) -> None:
         queue = getattr(self, "method_queue", None)  # since gunicorn 24
