@@ -81,7 +81,7 @@ class NativeProtocol(asyncio.Protocol):
         self._server_state.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._native is not None or self._is_answered:
+        if self._native is not None or self.transport.is_closing():
             return
         self._handshake.receive(data)
         if self._scope is None:
