@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any, Callable, NamedTuple, Optional
@@ -19,6 +20,8 @@ from ._server import LISTENING, Server
 CLIENTS = 100
 CONNECTS = 500
 _GRACE_SECONDS = 60
+_SETTLE_SECONDS = 5.0
+_QUIET_SECONDS = 0.2
 _THREADS = 8
 _NODE = ROOT / "benches" / "node"
 
@@ -163,7 +166,7 @@ class _Side:
             connects=connected["connected"] / connected["connect_seconds"],
             echoes=echoed["echoes"] / echoed["echo_seconds"],
             slowest=echoed["p99_us"],
-            cpu=(self._server.cpu() - before) / echoed["echoes"] * 1e6,
+            cpu=(self._server.cpu() - before) / echoed["echoes"] * 1e6,  # with what its clients' leave costs
         )
         return self.result.echoes
 
@@ -179,5 +182,13 @@ class _Side:
             raise LoadFailed(f"hangup-load did not end within {limit} s") from None
         if done.returncode:
             raise LoadFailed(done.stdout + done.stderr)
+        self._settle()
         counted: dict[str, Any] = json.loads(done.stdout)
         return counted
+
+    def _settle(self) -> None:
+        """Waits until the clients that left cost nothing any more: the other server has the same core."""
+        deadline, before = time.monotonic() + _SETTLE_SECONDS, -1.0
+        while time.monotonic() < deadline and (now := self._server.cpu()) > before:
+            before = now
+            time.sleep(_QUIET_SECONDS)
