@@ -48,20 +48,22 @@ impl Dispatcher {
         }))
     }
 
-    /// Waits for a turn, at most `limit` seconds.
-    #[pyo3(signature = (limit, /))]
-    fn next(&self, py: Python<'_>, limit: f64) -> PyResult<Option<Turn>> {
+    /// Ends the turn `before`, and waits for the next one, at most `limit` seconds.
+    #[pyo3(signature = (limit, before=None, /))]
+    fn next(&self, py: Python<'_>, limit: f64, before: Option<&Turn>) -> PyResult<Option<Turn>> {
         let limit = seconds(limit)?;
-        let turn = match self.0.try_next() {
-            None => py.detach(|| self.0.next(limit)),
+        let before = before.and_then(Turn::let_go);
+        let turn = match self.0.next(before, Duration::ZERO) {
+            None => py.detach(|| self.0.next(None, limit)),
             there => there,
         };
         Ok(turn.map(Turn::new))
     }
 
-    /// A turn, if something waits.
-    fn try_next(&self) -> Option<Turn> {
-        self.0.try_next().map(Turn::new)
+    /// Ends the turn `before`. The next one, if something waits.
+    #[pyo3(signature = (before=None, /))]
+    fn try_next(&self, before: Option<&Turn>) -> Option<Turn> {
+        self.0.try_next(before.and_then(Turn::let_go)).map(Turn::new)
     }
 
     /// The ids of WebSockets that there is something to tell of: room that `wait_for_room` did not find, or the end.
@@ -91,7 +93,7 @@ impl Dispatcher {
 
 #[pyclass(frozen, module = "hangup._hangup")]
 pub(crate) struct Turn {
-    held: Mutex<Option<dispatch::Turn>>,
+    held: Mutex<Option<ws::Turn>>,
     /// The WebSocket whose turn it is.
     #[pyo3(get)]
     id: u64,
@@ -101,27 +103,28 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn new(turn: dispatch::Turn) -> Self {
+    fn new(turn: ws::Turn) -> Self {
         let (id, is_last) = (turn.socket().id(), turn.is_last);
         Self { held: Mutex::new(Some(turn)), id, is_last }
+    }
+
+    fn let_go(&self) -> Option<ws::Turn> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 #[pymethods]
 impl Turn {
-    /// str or bytes for a message, a tuple for everything else (see the stub); None ends the turn.
+    /// str or bytes for a message, a tuple for everything else (see the stub). None: the turn should end.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut turn = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = turn.as_mut().and_then(dispatch::Turn::take);
-        if event.is_none() {
-            *turn = None;
-        }
+        let event = turn.as_mut().and_then(ws::Turn::take);
         event.map(|event| event_to_python(py, event)).transpose()
     }
 
     /// Ends the turn, and leaves the events to `WebSocket.receive`.
     fn leave(&self) {
-        if let Some(turn) = self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(turn) = self.let_go() {
             turn.leave();
         }
     }

@@ -167,11 +167,11 @@ class Dispatcher:
     def __new__(cls, parallel: int | None, /) -> Dispatcher:
         """``parallel``: how many threads can make progress at once; None for a hub, which watches ``fileno()``."""
 
-    def next(self, limit: float, /) -> Turn | None:
-        """Waits for a turn, at most ``limit`` seconds."""
+    def next(self, limit: float, before: Turn | None = None, /) -> Turn | None:
+        """Ends the turn ``before``, and waits for the next one, at most ``limit`` seconds."""
 
-    def try_next(self) -> Turn | None:
-        """A turn, if something waits."""
+    def try_next(self, before: Turn | None = None, /) -> Turn | None:
+        """Ends the turn ``before``. The next one, if something waits."""
 
     def fileno(self) -> int:
         """Readable while something waits; -1 for threads."""
@@ -199,7 +199,7 @@ class Turn:
         """Nobody waits for the next turn."""
 
     def take(self) -> _Event | None:
-        """The next event; None ends the turn."""
+        """The next event. None: the turn should end."""
 
     def let_others_in(self) -> None:
         """From now until the next ``take``, a block gives the connection to somebody else."""

@@ -343,7 +343,7 @@ fn worker(
     let (permit, permits) = channel();
     let dispatcher = Arc::clone(dispatcher);
     thread::spawn(move || {
-        while let Some(mut turn) = dispatcher.next(PATIENCE) {
+        while let Some(mut turn) = dispatcher.next(None, PATIENCE) {
             while let Some(event) = turn.take() {
                 if lets_others_in {
                     turn.let_others_in();
@@ -429,7 +429,7 @@ fn a_handler_that_lets_others_in_gives_its_client_up_when_it_blocks() {
 fn threads_are_sent_away() {
     let dispatcher = Dispatcher::for_threads(1);
     let waiting = Arc::clone(&dispatcher);
-    let thread = thread::spawn(move || waiting.next(Duration::from_secs(3600)).is_none());
+    let thread = thread::spawn(move || waiting.next(None, Duration::from_secs(3600)).is_none());
     wait_until("it waits", || dispatcher.idle() == 1);
     dispatcher.stop(PATIENCE);
     assert_eq!(dispatcher.idle(), 0);
@@ -442,13 +442,13 @@ fn events_that_a_turn_leaves_are_received_and_the_next_come_with_another_turn() 
     let (socket, mut client) = dispatched(&dispatcher);
     for round in 0..3 {
         client.send(Message::text(format!("first {round}"))).unwrap();
-        wait_for("a turn", || dispatcher.try_next()).leave();
+        wait_for("a turn", || dispatcher.try_next(None)).leave();
         client.send(Message::text("second")).unwrap();
         for expected in [format!("first {round}"), "second".to_owned()] {
             let event = wait_for("an event", || socket.receive(Duration::ZERO));
             assert_eq!(event, Event::Text(expected));
         }
-        if let Some(turn) = dispatcher.try_next() {
+        if let Some(turn) = dispatcher.try_next(None) {
             turn.leave(); // of "second", which was not there when it was asked for first
         }
         assert_eq!(socket.receive(Duration::ZERO), None);

@@ -132,7 +132,7 @@ fn a_hub_is_told_of_room_and_of_the_end() {
     wait_until("the hub is woken", || is_readable(signal));
     assert_eq!(dispatcher.told(), [socket.id()]);
     assert_eq!(socket.queued(), 0);
-    assert!(dispatcher.try_next().is_none());
+    assert!(dispatcher.try_next(None).is_none());
     assert!(!is_readable(signal));
     drop(client);
     wait_until("the hub is woken", || is_readable(signal));
@@ -140,7 +140,7 @@ fn a_hub_is_told_of_room_and_of_the_end() {
     assert_eq!(ids, [socket.id()]);
     assert!(socket.closure().is_some(), "told before it was over");
     assert!(is_readable(signal), "its last event waits");
-    let mut turn = dispatcher.try_next().unwrap();
+    let mut turn = dispatcher.try_next(None).unwrap();
     assert!(matches!(turn.take(), Some(Event::Closed(_))));
     assert!(!is_readable(signal));
 }

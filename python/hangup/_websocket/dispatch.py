@@ -6,8 +6,8 @@ Promised
 
 How
     The native dispatcher gives turns (``crates/hangup-core/src/ws/dispatch.rs``). Among threads there is always
-    one that waits for the next turn. In a hub one greenlet watches the dispatcher's descriptor and
-    spawns a greenlet per turn.
+    one that waits for the next turn. In a hub one greenlet watches the dispatcher's descriptor, and has another one
+    run handlers: if that one comes to wait, it is left behind, and the next one goes on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import logging
 import os
 import sys
 import threading
+from contextvars import ContextVar
 from typing import Any, Callable, Optional, Protocol, Union
 
 from .. import _hangup
@@ -32,7 +33,11 @@ SPARE = 2
 #: Seconds for which the end of the process waits for threads to return from native code.
 STOP = 1.0
 
-current = threading.local()
+#: Turns that a greenlet has before the hub's others have theirs.
+FAIR = 32
+
+#: The turn whose handler is running.
+current: ContextVar[Any] = ContextVar("hangup.turn", default=None)
 
 
 class Connection(Protocol):
@@ -127,8 +132,9 @@ class ThreadDispatcher(Dispatcher):
         threading.Thread(target=self._work, name="hangup-handler", daemon=True).start()
 
     def _work(self) -> None:
+        turn = None
         while not self._stopped:
-            turn = self.native.next(IDLE)
+            turn = self.native.next(IDLE, turn)
             if turn is None:
                 if self.native.idle:
                     return
@@ -138,12 +144,9 @@ class ThreadDispatcher(Dispatcher):
                     self._hire()
                 except RuntimeError as full:  # this thread goes on alone
                     logger.warning("hangup: no thread for handlers: %s", full)
-            current.turn = turn
-            try:
-                self.run(turn)
-            finally:
-                current.turn = None
-            del turn  # over, whatever became of it
+            current.set(turn)
+            self.run(turn)
+            current.set(None)
             if self.native.idle >= SPARE:
                 return
 
@@ -162,12 +165,18 @@ class GreenDispatcher(Dispatcher):
     Args:
         spawn: starts a greenlet.
         wait: waits in the hub until a descriptor is readable.
+        pause: lets the hub run what is due.
     """
 
-    def __init__(self, spawn: Callable[..., Any], wait: Callable[[int], Any]) -> None:
+    def __init__(
+        self, spawn: Callable[..., Any], wait: Callable[[int], Any], pause: Callable[[], Any]
+    ) -> None:
         super().__init__(_hangup.Dispatcher(None))
         self._spawn = spawn
         self._wait = wait
+        self._pause = pause
+        #: What a greenlet is at that has not waited yet.
+        self._turn: Any = None
         atexit.register(self.close_all, 1001)  # a forked child's ends nothing: they are its parent's
         spawn(self._watch)
 
@@ -180,22 +189,39 @@ class GreenDispatcher(Dispatcher):
                 connection = self._connections.get(number)
                 if isinstance(connection, Receiver):
                     connection.look()
-            while (turn := self.native.try_next()) is not None:
-                self._spawn(self.run, turn)
+            self._spawn(self._work)
+            self._pause()  # until it is done, or waits for something
+            turn, self._turn = self._turn, None
+            if turn is not None:
+                turn.step_aside()
+
+    def _work(self) -> None:
+        turn = None
+        for _ in range(FAIR):
+            turn = self.native.try_next(turn)
+            if turn is None:
+                return
+            self._turn = turn
+            current.set(turn)
+            self.run(turn)
+            current.set(None)
+            if self._turn is not turn:
+                return  # it waited, and others go on since
+            self._turn = None
 
 
 def _gevent() -> Dispatcher:
     import gevent
     from gevent.socket import wait_read
 
-    return GreenDispatcher(gevent.spawn, wait_read)
+    return GreenDispatcher(gevent.spawn, wait_read, gevent.sleep)
 
 
 def _eventlet() -> Dispatcher:
     import eventlet
     from eventlet.hubs import trampoline
 
-    return GreenDispatcher(eventlet.spawn_n, functools.partial(trampoline, read=True))
+    return GreenDispatcher(eventlet.spawn_n, functools.partial(trampoline, read=True), eventlet.sleep)
 
 
 _FLAVOURS: dict[str, Callable[[], Dispatcher]] = {

@@ -82,7 +82,7 @@ def sleeper(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 def step_aside() -> None:
     """The calling thread is about to wait: if it has a client's turn, others go on."""
-    turn = getattr(dispatch.current, "turn", None)
+    turn = dispatch.current.get()
     if turn is not None:
         turn.step_aside()
 
@@ -95,7 +95,7 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
 
     @functools.wraps(stock)
     def start_background_task(target: Any, *args: Any, **kwargs: Any) -> Any:
-        turn = getattr(dispatch.current, "turn", None)
+        turn = dispatch.current.get()
         if turn is not None and getattr(target, "__name__", "") == "_handle_event_internal":
             turn.let_others_in()
             return Done(target, *args, **kwargs)

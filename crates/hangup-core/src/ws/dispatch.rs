@@ -16,20 +16,19 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{eventfd, EventfdFlags};
 
 use super::socket::WebSocket;
-use super::strand::{Entry, Event};
+use super::strand::Entry;
+use super::turn::{Run, Turn};
 use crate::engine;
 
 /// How often running handlers are looked at while something waits.
 const LOOK: Duration = Duration::from_millis(20);
-/// How many events of one connection are handled before it is the others' turn.
-const FAIR: u32 = 32;
 
 /// Gives connections with events to threads, or to a hub.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ pub struct Dispatcher {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     ready: VecDeque<Arc<WebSocket>>,
     /// Threads that wait for a turn.
     idle: usize,
@@ -53,28 +52,6 @@ struct State {
     told: Vec<u64>,
     watched: bool,
     stopped: bool,
-}
-
-/// A turn in progress.
-#[derive(Debug)]
-struct Run {
-    socket: Arc<WebSocket>,
-    epoch: u64,
-    /// Since the last look.
-    progressed: AtomicBool,
-    lets_others_in: AtomicBool,
-    /// Taken for blocked: no longer counted among the active.
-    blocked: AtomicBool,
-}
-
-/// Permission to handle the events of one connection.
-#[derive(Debug)]
-pub struct Turn {
-    dispatcher: Arc<Dispatcher>,
-    run: Arc<Run>,
-    left: u32,
-    /// Nobody waits for the next turn: whoever got this one should see to it that somebody does.
-    pub is_last: bool,
 }
 
 impl Dispatcher {
@@ -104,12 +81,14 @@ impl Dispatcher {
         self.signal.as_ref().map(AsFd::as_fd)
     }
 
-    /// Waits for a turn, at most for `limit`.
-    pub fn next(self: &Arc<Self>, limit: Duration) -> Option<Turn> {
+    /// Ends the turn `before` and waits for the next one, at most for `limit`. Whoever has ended a turn so goes on by
+    /// itself: nobody is woken for what it takes next.
+    pub fn next(self: &Arc<Self>, mut before: Option<Turn>, limit: Duration) -> Option<Turn> {
         let deadline = Instant::now() + limit;
-        let mut state = self.locked();
+        let mut state = self.locked_after(&mut before);
         loop {
             if let Some(turn) = self.turn(&mut state) {
+                self.call(&state);
                 return Some(turn);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -140,12 +119,19 @@ impl Dispatcher {
         }
     }
 
-    /// A turn, if something waits.
-    pub fn try_next(self: &Arc<Self>) -> Option<Turn> {
-        let mut state = self.locked();
+    /// Ends the turn `before`. The next one, if something waits.
+    pub fn try_next(self: &Arc<Self>, mut before: Option<Turn>) -> Option<Turn> {
+        let mut state = self.locked_after(&mut before);
         let turn = self.turn(&mut state);
         self.hush(&state);
         turn
+    }
+
+    fn locked_after<'a>(&'a self, before: &'a mut Option<Turn>) -> MutexGuard<'a, State> {
+        match before {
+            Some(turn) => turn.end(),
+            None => self.locked(),
+        }
     }
 
     /// The connections of which there is something to tell since the last call (see [`Settings::tells`]).
@@ -188,13 +174,7 @@ impl Dispatcher {
         }
         let socket = state.ready.pop_front()?;
         let epoch = socket.strand().epoch;
-        let run = Arc::new(Run {
-            socket,
-            epoch,
-            progressed: AtomicBool::new(true),
-            lets_others_in: AtomicBool::new(false),
-            blocked: AtomicBool::new(false),
-        });
+        let run = Arc::new(Run::new(socket, epoch));
         state.active += 1;
         if self.signal.is_none() {
             state.turns.push(Arc::clone(&run));
@@ -202,7 +182,7 @@ impl Dispatcher {
         if !state.ready.is_empty() {
             self.watch(state); // it was let in while this turn was still free
         }
-        Some(Turn { dispatcher: Arc::clone(self), run, left: FAIR, is_last: state.idle == 0 })
+        Some(Turn::new(Arc::clone(self), run, state.idle == 0))
     }
 
     /// Adds to what a connection has.
@@ -218,7 +198,7 @@ impl Dispatcher {
         }
     }
 
-    fn enqueue(self: &Arc<Self>, socket: Arc<WebSocket>) {
+    pub(super) fn enqueue(self: &Arc<Self>, socket: Arc<WebSocket>) {
         let mut state = self.locked();
         state.ready.push_back(socket);
         if self.signal.is_some() {
@@ -227,12 +207,15 @@ impl Dispatcher {
             }
             return;
         }
-        let free = state.active < self.parallel;
-        if !free || state.idle == 0 {
+        if state.active >= self.parallel || state.idle == 0 {
             self.watch(&mut state);
         }
-        drop(state);
-        if free {
+        self.call(&state);
+    }
+
+    /// Wakes a thread, if there is something that it may do.
+    pub(super) fn call(&self, state: &State) {
+        if state.idle > 0 && state.active < self.parallel && !state.ready.is_empty() {
             self.work.notify_one();
         }
     }
@@ -276,26 +259,24 @@ impl Dispatcher {
         let mut state = self.locked();
         let behind = state.turns.iter().any(|run| !run.socket.strand().is_empty());
         state.watched = behind || !state.ready.is_empty();
-        let watched = state.watched;
-        drop(state);
-        self.work.notify_all();
-        watched
+        self.call(&state);
+        state.watched
     }
 
-    fn take_for_blocked(self: &Arc<Self>, run: &Arc<Run>) {
+    pub(super) fn take_for_blocked(self: &Arc<Self>, run: &Arc<Run>) {
         let mut state = self.locked();
         if !run.blocked.swap(true, Ordering::Relaxed) {
             state.active -= 1;
         }
+        self.call(&state);
         drop(state);
-        self.work.notify_one();
         if run.lets_others_in.load(Ordering::Acquire) {
             self.release(run);
         }
     }
 
     /// Takes the connection away from a turn that is blocked.
-    fn release(self: &Arc<Self>, run: &Run) {
+    pub(super) fn release(self: &Arc<Self>, run: &Run) {
         let mut strand = run.socket.strand();
         if strand.epoch != run.epoch {
             return;
@@ -309,91 +290,18 @@ impl Dispatcher {
         }
     }
 
-    fn end(&self, run: &Arc<Run>) {
+    /// Strikes a turn off.
+    pub(super) fn end(self: &Arc<Self>, run: &Arc<Run>) -> MutexGuard<'_, State> {
+        self.release(run);
         let mut state = self.locked();
         state.turns.retain(|other| !Arc::ptr_eq(other, run));
         if !run.blocked.load(Ordering::Relaxed) {
             state.active -= 1;
         }
-        let waits = !state.ready.is_empty();
-        drop(state);
-        if waits {
-            self.work.notify_one();
-        }
+        state
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Turn {
-    /// Whose turn it is.
-    pub fn socket(&self) -> &Arc<WebSocket> {
-        &self.run.socket
-    }
-
-    /// The next event. None ends the turn: there is none, or others must have theirs.
-    pub fn take(&mut self) -> Option<Event> {
-        self.run.progressed.store(true, Ordering::Relaxed);
-        self.run.lets_others_in.store(false, Ordering::Release);
-        let socket = &self.run.socket;
-        let mut strand = socket.strand();
-        if strand.epoch != self.run.epoch {
-            return None; // taken away while we were blocked
-        }
-        if self.left == 0 || self.run.blocked.load(Ordering::Relaxed) {
-            strand.epoch += 1;
-            strand.scheduled = !strand.is_empty();
-            let waits = strand.scheduled;
-            drop(strand);
-            if waits {
-                self.dispatcher.enqueue(Arc::clone(socket));
-            }
-            return None;
-        }
-        self.left -= 1;
-        let was_full = strand.is_full();
-        let entry = strand.pop();
-        if entry.is_none() {
-            strand.epoch += 1;
-            strand.scheduled = false;
-        }
-        let reads_again = was_full && !strand.is_full();
-        drop(strand);
-        if reads_again {
-            socket.wake();
-        }
-        match entry {
-            Some(Entry::Violation(code, reason)) => {
-                socket.close(code, reason);
-                self.take()
-            }
-            Some(Entry::Event(event)) => Some(event),
-            None => None,
-        }
-    }
-
-    /// Ends the turn and leaves the events to [`WebSocket::receive`]. The next turn comes after that found nothing.
-    pub fn leave(self) {
-        self.run.socket.strand().epoch += 1; // and it stays scheduled
-    }
-
-    /// The handler is about to wait: others go on, with its connection too if [`Turn::let_others_in`] was said.
-    pub fn step_aside(&self) {
-        self.dispatcher.take_for_blocked(&self.run);
-    }
-
-    /// From now until the next [`Turn::take`], a block gives the connection to somebody else.
-    pub fn let_others_in(&self) {
-        self.run.lets_others_in.store(true, Ordering::Release);
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.dispatcher.end(&self.run);
-        // Dropped with events left, by a handler that failed: somebody else goes on with them.
-        self.dispatcher.release(&self.run);
     }
 }

@@ -23,10 +23,12 @@ pub mod dispatch;
 pub mod engine_io;
 mod keep_alive;
 mod outbox;
+mod poll;
 mod settings;
 mod socket;
 mod strand;
 mod task;
+mod turn;
 
 pub use engine_io::Heartbeat;
 pub use keep_alive::Pings;
@@ -35,3 +37,4 @@ pub use socket::{Offered, WebSocket, NO_CLOSE_FRAME};
 pub use strand::{Closure, Ending, Event};
 pub use tungstenite::handshake::derive_accept_key;
 pub use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+pub use turn::Turn;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::futures::Notified;
 use tokio::sync::Notify;
 
 use super::codec;
@@ -223,8 +224,9 @@ impl WebSocket {
         self.changed.notify_one();
     }
 
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Ready after [`WebSocket::wake`].
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     pub(super) fn doom(&self) -> Option<Ending> {

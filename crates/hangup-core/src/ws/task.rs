@@ -1,13 +1,11 @@
 //! The engine's side of one WebSocket: reading, the rest of sending, deadlines, and the end.
 
 use std::cell::RefCell;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
-use tokio::time::{sleep_until, Instant};
+use tokio::time::Instant;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::codec::{self, Decoder, Incoming, Violation};
@@ -15,7 +13,7 @@ use super::dispatch::Dispatcher;
 use super::engine_io::{EngineIo, Step};
 use super::keep_alive::{Due, KeepAlive};
 use super::settings::{Protocol, Settings};
-use super::socket::{Flushed, WebSocket, NO_CLOSE_FRAME};
+use super::socket::{WebSocket, NO_CLOSE_FRAME};
 use super::strand::{Closure, Ending, Entry, Event};
 use crate::cause::{Cause, Op};
 use crate::fd::{sys, Lane, Lease, Patience};
@@ -23,8 +21,6 @@ use crate::ledger::{self, Counter};
 
 /// How much is read at once; shared by all connections of the engine's thread.
 const READ: usize = 64 * 1024;
-/// Batches sent before others have their turn.
-const FAIR: usize = 16;
 /// Control frames, and Engine.IO packets that the application does not see, per second: beyond, the client floods.
 const MAX_CONTROL_PER_SECOND: u32 = 1000;
 
@@ -45,7 +41,7 @@ struct Closing {
 /// A connection's task.
 #[derive(Debug)]
 pub(super) struct Task {
-    socket: Arc<WebSocket>,
+    pub(super) socket: Arc<WebSocket>,
     dispatcher: Option<Arc<Dispatcher>>,
     settings: Settings,
     decoder: Decoder,
@@ -95,50 +91,8 @@ impl Task {
         self.socket.tell();
     }
 
-    /// Until it is over: why.
-    async fn live(&mut self, io: AsyncFd<Lease>, early: Vec<u8>) -> (u16, String, Ending) {
-        self.feed(&early);
-        drop(early);
-        let socket = Arc::clone(&self.socket);
-        let mut timer = pin!(sleep_until(Instant::now()));
-        loop {
-            if let Some(over) = self.over() {
-                if over.2 != Ending::Transport && self.socket.doom().is_none() {
-                    self.socket.guarded().close_to_leases();
-                    crate::linger::close_after(io.into_inner());
-                }
-                return over;
-            }
-            let deadline = self.deadline();
-            if timer.deadline() != deadline {
-                timer.as_mut().reset(deadline);
-            }
-            let may_read = self.is_reading();
-            let must_write = !self.socket.outbox().is_empty();
-            tokio::select! {
-                ready = io.readable(), if may_read => match ready {
-                    Ok(mut ready) => if self.read() { ready.clear_ready() },
-                    Err(_) => socket.end(Ending::Transport),
-                },
-                ready = io.writable(), if must_write => match ready {
-                    Ok(mut ready) => {
-                        socket.blocked.store(false, std::sync::atomic::Ordering::Release);
-                        match socket.flush(FAIR) {
-                            Ok(Flushed::Full) => ready.clear_ready(),
-                            Ok(Flushed::All | Flushed::Some) => {}
-                            Err(error) => socket.give_up_sending(&error),
-                        }
-                    }
-                    Err(_) => socket.end(Ending::Transport),
-                },
-                () = socket.changed() => {}
-                () = timer.as_mut() => self.pass(),
-            }
-        }
-    }
-
     /// Not while its handlers are behind; after a close, only to hear the peer's.
-    fn is_reading(&self) -> bool {
+    pub(super) fn is_reading(&self) -> bool {
         match &self.closing {
             Some(closing) => !closing.heard,
             None => !self.socket.strand().is_full(),
@@ -146,7 +100,7 @@ impl Task {
     }
 
     /// True if the kernel has nothing more now.
-    fn read(&mut self) -> bool {
+    pub(super) fn read(&mut self) -> bool {
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
             let fd = Arc::clone(self.socket.guarded());
@@ -173,7 +127,7 @@ impl Task {
         })
     }
 
-    fn feed(&mut self, input: &[u8]) {
+    pub(super) fn feed(&mut self, input: &[u8]) {
         let mut arrived = Vec::new();
         let outcome = self.decoder.feed(input, &mut |incoming| arrived.push(incoming));
         for incoming in arrived {
@@ -288,7 +242,7 @@ impl Task {
     }
 
     /// Why it is over, if it is.
-    fn over(&mut self) -> Option<(u16, String, Ending)> {
+    pub(super) fn over(&mut self) -> Option<(u16, String, Ending)> {
         if let Some(cause) = self.socket.doom() {
             return Some(match self.closing.take() {
                 Some(closing) => closing.closure, // the handshake had begun: its cause counts
@@ -304,7 +258,7 @@ impl Task {
     }
 
     /// The next moment at which something is due.
-    fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let outbox = self.socket.outbox();
         let stall = (!outbox.is_empty()).then(|| outbox.moved() + self.settings.stall_limit);
         let sealed = outbox.is_sealed();
@@ -316,12 +270,11 @@ impl Task {
         let beat = self.engine_io.as_ref().filter(|_| close.is_none()).map(EngineIo::due);
         let ping = self.keep_alive.as_ref().filter(|_| close.is_none()).map(KeepAlive::due);
         let gone = self.socket.gone_since().map(|since| since + self.settings.stall_limit);
-        let far = Instant::now() + Duration::from_secs(86_400);
-        [stall, close, beat, ping, gone].into_iter().flatten().min().unwrap_or(far)
+        [stall, close, beat, ping, gone].into_iter().flatten().min()
     }
 
     /// Something was due.
-    fn pass(&mut self) {
+    pub(super) fn pass(&mut self) {
         let now = Instant::now();
         if let Some(closing) = &self.closing {
             if !self.socket.outbox().is_sealed() && now >= closing.since + ANSWER {
