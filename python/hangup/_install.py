@@ -67,7 +67,7 @@ def take_over_socketio(server: Any) -> None:
         reason = "its WebSockets are the ASGI server's"
         _status.record("socketio", state="on", reason=reason, async_mode=eio.async_mode, **facts)
         return
-    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_routes)
+    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     eio.handle_request = gate.gate(eio)
@@ -83,16 +83,20 @@ def take_over_socketio(server: Any) -> None:
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
 
 
-def _remember_routes(environ: dict[str, Any]) -> None:
-    """Has the routing of a connection's URL remembered by its Flask application, if it is one (of Flask-SocketIO)."""
-    from ._websocket.routes import remembering
+def _remember_request(environ: dict[str, Any]) -> None:
+    """Has its Flask application, if it is one (of Flask-SocketIO), remember what it makes of a connection's request."""
+    from ._websocket import contexts, routes
 
     app = environ.get("flask.app")
-    if app is None or "create_url_adapter" in vars(app):
+    if app is None or "request_context" in vars(app) or not contexts.judge(app):
         return
     flask = sys.modules["flask"]
-    if type(app).create_url_adapter is flask.Flask.create_url_adapter:
-        _replace(app, "create_url_adapter", remembering(app.create_url_adapter))
+    if (
+        "create_url_adapter" not in vars(app)
+        and type(app).create_url_adapter is flask.Flask.create_url_adapter
+    ):
+        _replace(app, "create_url_adapter", routes.remembering(app.create_url_adapter))
+    _replace(app, "request_context", contexts.remembering(app.request_context, app))
 
 
 def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:

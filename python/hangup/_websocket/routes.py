@@ -5,15 +5,17 @@ matches its URL. All events of a native connection have the environ of one reque
 
 Not promised
     A route, or a ``SERVER_NAME``, that comes while a client is connected is not seen by its handlers' ``url_for``.
-    An application with a ``create_url_adapter`` of its own is left alone.
+    An application with a ``create_url_adapter`` of its own is left alone, and so is one that :mod:`.contexts` leaves
+    alone.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any, Callable, Optional
 
-#: Where a connection's adapter is kept: in its environ, which lives as long as it does.
+#: Where a connection's adapter is kept: in its environ, which lives as long as it does. None asks for a new one.
 KEY = "hangup.url_adapter"
 
 #: For requests that are no route of their application, as Socket.IO's are: what a match depends on, and what it raised.
@@ -28,7 +30,7 @@ def remembering(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     @functools.wraps(stock)
     def create_url_adapter(request: Optional[Any]) -> Any:
-        if request is None or "hangup.taken" not in request.environ:
+        if request is None or not ("hangup.taken" in request.environ or KEY in request.environ):
             return stock(request)
         adapter = request.environ.get(KEY)
         if adapter is None:
@@ -53,6 +55,11 @@ class Adapter:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stock, name)
+
+    @property
+    def failed(self) -> Optional[Exception]:
+        """What its own URL came to before, if it is no route; without the frames in which it was raised last."""
+        return self._matched.with_traceback(None) if isinstance(self._matched, Exception) else None
 
     def match(self, *args: Any, **kwargs: Any) -> Any:
         """As ``MapAdapter.match``."""
@@ -82,6 +89,7 @@ class Adapter:
         try:
             return stock.match(return_rule=True)
         except NotFound as failed:
+            forgetful = copy.copy(failed)  # its context refers to frames, and they to the event
             if len(self._failed) < FAILED_LIMIT:
-                self._failed[asked] = failed
-            return failed
+                self._failed[asked] = forgetful
+            return forgetful

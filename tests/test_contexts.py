@@ -1,0 +1,407 @@
+"""Flask's contexts of Socket.IO events: what handlers, signals and session interfaces see is what stock shows them."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from typing import Any, Callable, Optional
+
+import pytest
+from hangup import _install
+from hangup._websocket import contexts
+
+flask = pytest.importorskip("flask")
+flask_socketio = pytest.importorskip("flask_socketio")
+from flask import g, request, session  # noqa: E402
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionInterface  # noqa: E402
+from werkzeug.test import EnvironBuilder  # noqa: E402
+from werkzeug.utils import cached_property  # noqa: E402
+
+remembered = pytest.mark.skipif(
+    "RequestContext" not in vars(flask.ctx), reason="this Flask's contexts are left alone"
+)
+
+
+class Environ(dict[str, Any]):
+    """A dict that can be referred to weakly."""
+
+
+class Client:
+    """A client of an application: its events, without the transport."""
+
+    def __init__(
+        self, native: bool, app: Any, *, cookie: str = "", taken: bool = True, **options: Any
+    ) -> None:
+        self.app = app
+        self.socketio = flask_socketio.SocketIO(app, async_mode="threading", **options)
+        builder = EnvironBuilder(
+            "/socket.io/?EIO=4&q=%C3%A4", base_url="http://host.example:81/root/",
+            headers={"Cookie": f"color=blue; {cookie}", "X-Test": "yes"},
+        )  # fmt: skip
+        self.environ = Environ(builder.get_environ())
+        self.environ.update({"flask.app": app, "REMOTE_ADDR": "10.0.0.1"})
+        if taken:
+            self.environ["hangup.taken"] = True
+        self.socketio.server.environ["eio"] = self.environ
+        for room in (None, "sid"):
+            self.socketio.server.manager.basic_enter_room("sid", "/", room, eio_sid="eio")
+        if native:
+            _install._remember_request(self.environ)
+
+    def handle(self, handler: Callable[..., Any], *args: Any) -> Any:
+        """What a handler returns to an event that has its name."""
+        return self.socketio._handle_event(handler, handler.__name__, "/", "sid", *args)
+
+
+def application(kind: Any = flask.Flask, secret: Optional[str] = "not secret") -> Any:
+    app = kind("an application")
+    app.config["SECRET_KEY"] = secret
+    app.add_url_rule("/items/<int:number>", "item", lambda **_: "")
+    return app
+
+
+#: Attributes of a request. Their order matters: some are computed from others, and kept.
+SEEN = (
+    "method", "scheme", "server", "root_path", "path", "query_string", "remote_addr", "shallow", "args", "full_path",
+    "host", "base_url", "cookies", "form", "content_length", "trusted_hosts", "endpoint", "url_rule", "view_args",
+    "is_json", "sid", "namespace", "event",
+)  # fmt: skip
+
+
+def look(*args: Any) -> dict[str, Any]:
+    """What there is to see."""
+    own = request._get_current_object()
+    before = set(vars(own)) - {"cookies"}  # which opening a session reads
+    is_first = "marked" not in before and "marked" not in g
+    own.marked = g.marked = True
+    session["looks"] = session.get("looks", 0) + 1
+    session.setdefault("list", []).append(len(args))
+    return {
+        "attributes": sorted(before),
+        "request": [repr(own), type(own), *(getattr(own, name) for name in SEEN), repr(own.routing_exception)],
+        "headers": sorted(own.headers),
+        "json": own.json_module is getattr(flask.current_app, "json", flask.json),
+        "url": flask.url_for("item", number=7, _external=True),
+        "session": [
+            dict(session), type(session._get_current_object()).__name__, session.new, session.modified,
+        ],
+        "is_own": own.environ["werkzeug.request"] is own,
+        "is_first": is_first,
+    }  # fmt: skip
+
+
+def differs(change: Callable[[bool], Any]) -> None:
+    natively, stock = change(True), change(False)
+    assert natively == stock
+
+
+def signed(app: Any, **values: Any) -> str:
+    """The cookie of a session."""
+    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
+    return f"session={serializer.dumps(values)}"
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["native", "upgraded"])
+@pytest.mark.parametrize("managed", [True, False], ids=["managed", "frozen"])
+@pytest.mark.parametrize("secret", ["not secret", None])
+def test_every_event_has_the_request_and_the_session_of_stock(
+    managed: bool, secret: Optional[str], taken: bool
+) -> None:
+    """Over three events, with a session that the client brought, or with none that can be written."""
+
+    def looks(native: bool) -> Any:
+        app = application(secret=secret)
+        cookie = signed(app, user="Ada") if secret else ""
+        client = Client(native, app, cookie=cookie, taken=taken, manage_session=managed)
+        seen: list[Any] = []
+        for _ in range(3):
+            try:
+                seen.append(client.handle(look, "word", 1))
+            except RuntimeError as error:  # there is no session to write to
+                seen.append(str(error))
+        return seen
+
+    seen = looks(True)
+    assert all(isinstance(one, str) or (one["is_first"] and one["is_own"]) for one in seen)
+    assert seen == looks(False)
+
+
+class Counted(flask.Request):  # type: ignore[misc]
+    """Begins in a way of its own."""
+
+    made = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        type(self).made += 1
+        self.number = type(self).made
+
+
+class Extended(flask.Request):  # type: ignore[misc]
+    """Begins as Flask's."""
+
+    @cached_property
+    def label(self) -> list[str]:
+        return [self.remote_addr]
+
+
+class Watched(flask.Request):  # type: ignore[misc]
+    """Is told of its attributes."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__.setdefault("names", []).append(name)
+        super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize("kind", [Counted, Extended, Watched])
+def test_a_request_class_of_the_application_is_used_as_stock_does(kind: Any) -> None:
+    def label(*_: Any) -> Any:
+        own = request.label if kind is Extended else ()
+        found = [
+            *own,
+            getattr(request, "number", None),
+            getattr(request, "names", None),
+            type(request._get_current_object()),
+        ]
+        request.label = ["changed"]
+        return found
+
+    def labels(native: bool) -> Any:
+        Counted.made = 0
+        app = application()
+        app.request_class = kind
+        client = Client(native, app)
+        return [client.handle(label) for _ in range(3)]
+
+    differs(labels)
+
+
+def test_cached_properties_stay_with_their_event() -> None:
+    """What one event computed, replaced or deleted is not the next one's."""
+
+    def spoil(*_: Any) -> Any:
+        before = [request.args.get("q"), request.accept_mimetypes, request.url, request.headers.get("X-Test")]
+        request.args, request.url, request.path = {"q": "spoilt"}, "spoilt", "/spoilt"
+        del request.method, request.headers
+        return before
+
+    def events(native: bool) -> Any:
+        client = Client(native, application())
+        return [client.handle(spoil) for _ in range(3)]
+
+    differs(events)
+
+
+@pytest.mark.parametrize("name", [*contexts.READ, "HTTP_X_TEST", "HTTP_COOKIE"])
+def test_an_environ_that_an_event_changed_is_read_again(name: str) -> None:
+    def change(*_: Any) -> None:
+        request.environ[name] = {"SERVER_PORT": "82", "SCRIPT_NAME": "/changed"}.get(name, "changed")
+
+    def events(native: bool) -> Any:
+        client = Client(native, application())
+        kept = [client.handle(look) for _ in range(2)]
+        client.handle(change)
+        return kept, client.handle(look), client.handle(look)
+
+    differs(events)
+
+
+class Interface(SessionInterface):  # type: ignore[misc]
+    """Keeps sessions on the server, and writes down what it is asked."""
+
+    def __init__(self, opens: bool) -> None:
+        self.calls: list[str] = []
+        self.kept: dict[str, Any] = {}
+        self._opens = opens
+
+    def open_session(self, app: Any, request: Any) -> Any:
+        self.calls.append(f"open {request.path} {flask.has_request_context()}")
+        return SecureCookieSession(self.kept) if self._opens else None
+
+    def save_session(self, app: Any, session: Any, response: Any) -> None:
+        self.calls.append(f"save {sorted(session)}")
+        self.kept = dict(session)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+@pytest.mark.parametrize("managed", [True, False], ids=["managed", "frozen"])
+def test_a_session_interface_of_the_application_is_asked_as_often_as_by_stock(
+    managed: bool, opens: bool
+) -> None:
+    """Also one that opens none, so that Flask makes a null session."""
+
+    def calls(native: bool) -> Any:
+        app = application()
+        app.session_interface = Interface(opens)
+        client = Client(native, app, manage_session=managed)
+        seen: list[Any] = []
+        for _ in range(3):
+            try:
+                seen.append(client.handle(look)["session"])
+            except RuntimeError as error:
+                seen.append(type(error))
+        return seen, app.session_interface.calls
+
+    differs(calls)
+
+
+def test_a_session_interface_that_is_changed_in_place_is_asked() -> None:
+    def calls(native: bool) -> Any:
+        app = application()
+        app.session_interface = SecureCookieSessionInterface()  # or else it is that of all applications
+        client, asked = Client(native, app), []
+        stock = app.session_interface.open_session
+
+        def open_session(*args: Any) -> Any:
+            asked.append(1)
+            return stock(*args)
+
+        app.session_interface.open_session = open_session
+        client.handle(look)
+        client.handle(look)
+        return len(asked)
+
+    differs(calls)
+
+
+@remembered
+def test_the_sessions_of_one_client_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flask's own interface is not asked for what Flask-SocketIO is about to replace."""
+    opened = []
+    stock = SecureCookieSessionInterface.get_signing_serializer
+
+    def get_signing_serializer(self: Any, app: Any) -> Any:
+        opened.append(1)
+        return stock(self, app)
+
+    monkeypatch.setattr(SecureCookieSessionInterface, "get_signing_serializer", get_signing_serializer)
+    client = Client(True, application())
+    assert [client.handle(look)["session"][0]["looks"] for _ in range(3)] == [1, 2, 3]
+    assert len(opened) == 1
+
+
+def test_a_context_that_the_application_makes_has_the_session_of_the_cookie() -> None:
+    """A task of the application's, with the environ of a client: the managed session is not Flask's."""
+
+    def change(native: bool) -> Any:
+        app = application()
+        client = Client(native, app, cookie=signed(app, user="Ada"))
+        client.handle(look)
+        with app.request_context(client.environ):
+            return dict(session), request.path, hasattr(request, "sid")
+
+    differs(change)
+
+
+def test_teardown_functions_and_signals_come_once_per_event() -> None:
+    """In stock's order, also when a handler fails."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("of a handler")
+
+    def journal(native: bool) -> Any:
+        app, told = application(), []
+        app.teardown_request(lambda error: told.append(("request", repr(error))))
+        app.teardown_appcontext(lambda error: told.append(("application", repr(error))))
+        app.before_request(lambda: told.append("before"))
+        app.after_request(lambda _: told.append("after"))
+        names = ("appcontext_pushed", "appcontext_popped", "appcontext_tearing_down", "request_tearing_down")
+        receivers: list[Any] = []
+        if flask.signals.__dict__.get("signals_available", True):
+            for name in names:
+                receivers.append(
+                    lambda sender, name=name, **kwargs: told.append((name, sender is app, sorted(kwargs)))
+                )
+                getattr(flask.signals, name).connect(receivers[-1], app)
+        client = Client(native, app)
+        for handler in (look, look, fail, look):
+            try:
+                client.handle(handler)
+            except ValueError as error:
+                told.append(str(error))
+        return told
+
+    differs(journal)
+
+
+def test_two_events_of_one_client_do_not_meet() -> None:
+    """One waits while another one comes and goes."""
+
+    def events(native: bool) -> Any:
+        client = Client(native, application())
+        entered, leave = threading.Event(), threading.Event()
+        client.handle(look)
+
+        def wait(*_: Any) -> Any:
+            request.mark, g.mark, session["waited"] = "mine", "mine", True
+            entered.set()
+            assert leave.wait(10)
+            return (
+                request.mark,
+                g.mark,
+                request.event,
+                dict(session),
+                "list" in vars(request._get_current_object()),
+            )
+
+        waited: list[Any] = []
+        thread = threading.Thread(target=lambda: waited.append(client.handle(wait, "first")))
+        thread.start()
+        assert entered.wait(10)
+        seen = client.handle(look, "second"), client.handle(look, "third")
+        leave.set()
+        thread.join()
+        return seen, waited
+
+    differs(events)
+
+
+def test_a_copied_context_goes_on_with_its_request_and_session() -> None:
+    """``copy_current_request_context`` in a handler, called on another thread when the event is over."""
+
+    def copied(native: bool) -> Any:
+        client, later, seen = Client(native, application()), [], []
+
+        def keep(*_: Any) -> None:
+            request.mark = "kept"
+            session["kept"] = True
+            later.append(
+                flask.copy_current_request_context(lambda: seen.append((request.mark, dict(session))))
+            )
+
+        for _ in range(2):
+            client.handle(keep)
+        for function in later:
+            thread = threading.Thread(target=function)
+            thread.start()
+            thread.join()
+        return seen
+
+    differs(copied)
+
+
+@remembered
+def test_what_is_remembered_ends_with_its_environ() -> None:
+    """Without the garbage collector: nothing in it leads back."""
+    client = Client(True, application())
+    for _ in range(3):
+        client.handle(look)
+    assert client.environ[contexts.KEY] is not None
+    alive = weakref.ref(client.environ)
+    gc.disable()
+    try:
+        del client.socketio.server.environ["eio"], client.environ
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_an_application_with_contexts_of_its_own_keeps_them() -> None:
+    class Own(flask.Flask):  # type: ignore[misc]
+        def request_context(self, environ: Any) -> Any:
+            return super().request_context(environ)
+
+    app = application(Own)
+    Client(True, app)
+    assert "request_context" not in vars(app)
