@@ -6,6 +6,7 @@
 mod acceptor;
 mod buffer;
 mod errors;
+mod group;
 mod ledger;
 mod payload;
 mod socket;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod _hangup {
     #[pymodule_export]
     use crate::acceptor::Acceptor;
+    #[pymodule_export]
+    use crate::group::{Group, Mailbox, Message};
     #[pymodule_export]
     use crate::ledger::{
         can_send_files, drain, objection, open_descriptors, owns, snapshot, totals, watch_forks,

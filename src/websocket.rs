@@ -17,7 +17,7 @@ use crate::buffer::Payload;
 use crate::errors::to_python;
 
 /// The most that is copied to the kernel while attached: about 10 µs.
-const ATTACHED_LIMIT: usize = 32 * 1024;
+pub(crate) const ATTACHED_LIMIT: usize = 32 * 1024;
 
 /// RFC 6455 section 4.2.2: the value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
 #[pyfunction]
@@ -144,6 +144,18 @@ impl Turn {
     }
 }
 
+/// The name of what became of a message.
+pub(crate) fn outcome(offered: Offered) -> &'static str {
+    match offered {
+        Offered::Sent => "sent",
+        Offered::Queued => "queued",
+        Offered::Gone => "gone",
+        Offered::Dropped => "dropped",
+        Offered::Refused => "refused",
+        Offered::Overflowed => "overflowed",
+    }
+}
+
 fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
     Ok(match event {
         Event::Text(text) => PyString::new(py, &text).into_any(),
@@ -160,7 +172,7 @@ fn closure_to_python(py: Python<'_>, closure: Closure) -> PyResult<Bound<'_, PyA
 }
 
 #[pyclass(frozen, weakref, module = "hangup._hangup")]
-pub(crate) struct WebSocket(Arc<ws::WebSocket>);
+pub(crate) struct WebSocket(pub(crate) Arc<ws::WebSocket>);
 
 #[pymethods]
 impl WebSocket {
@@ -242,12 +254,7 @@ impl WebSocket {
         } else {
             self.0.offer([frame])
         };
-        Ok(match offered {
-            Offered::Sent => "sent",
-            Offered::Queued => "queued",
-            Offered::Gone => "gone",
-            Offered::Overflowed => "overflowed",
-        })
+        Ok(outcome(offered))
     }
 
     /// Waits until no more than `level` bytes wait, or it is over; at most `limit` seconds. False if time is up.

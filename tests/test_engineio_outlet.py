@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
+import socket
 import sys
 import threading
 from typing import Any, Optional
 
 import pytest
-from hangup._websocket.engineio import NOOP, outlet_class
+from hangup import _hangup
+from hangup._websocket.outlet import NOOP, outlet_class
 
 
 class Packet:
@@ -18,21 +20,28 @@ class Packet:
         self.number = number
         self.packet_type = packet_type
 
-    def encode(self) -> int:
-        return self.number
+    def encode(self) -> str:
+        return str(self.number)
 
 
-class Native:
-    """Notes what it is given."""
+class Peer:
+    """A native connection, and its client."""
 
     def __init__(self) -> None:
-        self.sent: list[Optional[int]] = []
+        ours, self._socket = socket.socketpair()
+        limits = {"max_message": 0, "max_queued": 1 << 20, "stall_limit": 10.0, "close_limit": 0.1}
+        self.native = _hangup.WebSocket(ours.detach(), b"", None, **limits)
 
-    def send(self, encoded: int) -> None:
-        self.sent.append(encoded)
-
-    def close(self, code: int) -> None:
-        self.sent.append(None)
+    def received(self) -> list[Optional[int]]:
+        """All that comes until the stream ends; None for a close frame."""
+        self.native.close()
+        with self._socket, self._socket.makefile("rb") as stream:
+            frames: list[Optional[int]] = []
+            while (head := stream.read(2)) and head[0] & 15 == 1:
+                frames.append(int(stream.read(head[1])))
+            if head:
+                frames.append(None)
+            return frames
 
 
 @pytest.fixture
@@ -47,25 +56,25 @@ def often() -> Any:
 def test_packets_keep_their_order_across_the_attachment(often: None) -> None:
     """Those that wait, and those that are put meanwhile."""
     for _ in range(30):
-        outlet, native = outlet_class(queue.Queue)(), Native()
+        outlet, peer = outlet_class(queue.Queue)(), Peer()
         for number in range(100):
             outlet.put(Packet(number))
-        attaching = threading.Thread(target=outlet.attach, args=(native,))
+        attaching = threading.Thread(target=outlet.attach, args=(peer.native,))
         attaching.start()
         for number in range(100, 200):
             outlet.put(Packet(number))
         attaching.join()
-        assert native.sent == list(range(200))
+        assert peer.received() == [*range(200), None]
 
 
 def test_the_end_of_a_poll_that_never_came_is_not_sent_on_the_websocket() -> None:
     """Engine.IO's NOOP, put in when the client probes."""
-    outlet, native = outlet_class(queue.Queue)(), Native()
+    outlet, peer = outlet_class(queue.Queue)(), Peer()
     outlet.put(Packet(1))
     outlet.put(Packet(2, NOOP))
     outlet.put(Packet(3))
-    outlet.attach(native)
-    assert native.sent == [1, 3]
+    outlet.attach(peer.native)
+    assert peer.received() == [1, 3, None]
 
 
 def test_a_disconnect_that_waits_for_the_queue_returns_when_it_is_attached() -> None:
@@ -74,11 +83,11 @@ def test_a_disconnect_that_waits_for_the_queue_returns_when_it_is_attached() -> 
     outlet.put(None)
     waiting = threading.Thread(target=outlet.join, daemon=True)
     waiting.start()
-    native = Native()
-    outlet.attach(native)
+    peer = Peer()
+    outlet.attach(peer.native)
     waiting.join(10)
     assert not waiting.is_alive()
-    assert native.sent == [None]
+    assert peer.received() == [None]
 
 
 def test_each_poll_that_waits_is_told_once() -> None:
@@ -90,6 +99,8 @@ def test_each_poll_that_waits_is_told_once() -> None:
     assert told == [("first", False)]
     outlet.put(Packet(1))
     assert told == [("first", False), ("second", True)]
-    outlet.attach(Native())
+    peer = Peer()
+    outlet.attach(peer.native)
     outlet.when_filled(lambda filled: told.append(("third", filled)))
     assert told[2:] == [("third", True)]
+    assert peer.received() == [1, None]

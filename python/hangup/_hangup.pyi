@@ -211,6 +211,59 @@ class Turn:
         """The handler is about to wait: others go on."""
 
 @final
+class Mailbox:
+    """Where a client's messages go: to its WebSocket, once it has one."""
+
+    def __new__(cls) -> Mailbox: ...
+    @property
+    def id(self) -> int:
+        """Unique in this process and its children."""
+
+    def attach(self, websocket: WebSocket, /) -> bool:
+        """From now on messages go to ``websocket``. False if they go to another one."""
+
+@final
+class Group:
+    """A set of clients."""
+
+    def __new__(cls) -> Group: ...
+    def __len__(self) -> int: ...
+    def add(self, mailbox: Mailbox, /) -> bool:
+        """False if it was there already."""
+
+    def discard(self, mailbox: Mailbox, /) -> bool:
+        """False if it was not there."""
+
+_Policy: TypeAlias = Literal["block", "close", "drop_oldest", "drop_newest"]
+_Outcome: TypeAlias = Literal["sent", "queued", "gone", "dropped", "refused", "overflowed"]
+
+@final
+class Message:
+    """What is sent to many clients: encoded and framed once."""
+
+    def __new__(cls, parts: list[Any], prefix: str = "", /) -> Message:
+        """``parts``, which are not separated: str as text with ``prefix`` in front, bytes-like as binary."""
+
+    def send(
+        self, mailbox: Mailbox, policy: _Policy | None = None, key: str | None = None, /
+    ) -> _Outcome | None:
+        """Offers it to one client: as ``WebSocket.send``; ``refused`` under ``block``; None if it has no WebSocket."""
+
+    def broadcast(
+        self,
+        groups: list[Group],
+        skipped: list[int],
+        policy: _Policy | None = None,
+        key: str | None = None,
+        /,
+    ) -> tuple[int, int, int, int, list[int], list[int]]:
+        """Offers it to everybody in ``groups``, except the mailboxes with the ids ``skipped``.
+
+        Returns the number of clients for which it was sent, is queued, is too late, was dropped; the ids of mailboxes
+        without a WebSocket; and under ``block`` the ids of those without room.
+        """
+
+@final
 class WebSocket:
     """A WebSocket on the engine."""
 
@@ -253,7 +306,7 @@ class WebSocket:
     def ending(self) -> tuple[str, int, str, str, int, int] | None:
         """How it ended, as in ``Turn.take``; None while it is not over."""
 
-    def send(self, data: Any, /) -> Literal["sent", "queued", "gone", "overflowed"]:
+    def send(self, data: Any, /) -> _Outcome:
         """Offers str as text, bytes-like as binary. Never waits."""
 
     def wait_for_room(self, level: int, limit: float, /) -> bool:

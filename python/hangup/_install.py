@@ -48,7 +48,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
-    from ._websocket import engineio, gate, packets, rooms, tasks
+    from ._websocket import emission, engineio, gate, manager, packets, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
@@ -67,7 +67,14 @@ def take_over_socketio(server: Any) -> None:
         reason = "its WebSockets are the ASGI server's"
         _status.record("socketio", state="on", reason=reason, async_mode=eio.async_mode, **facts)
         return
-    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request)
+    if manager.judge(server.manager):
+        stock: Any = type(server.manager)
+        server.manager.__class__ = manager.native(stock)
+        server.manager.keep_books()
+    if isinstance(server.manager, manager.native_manager()):
+        server.emit = emission.accepting(server.emit)
+    budget = getattr(server.manager, "budget", None) or engineio.MAX_QUEUED
+    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, budget)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     eio.handle_request = gate.gate(eio)
@@ -77,9 +84,6 @@ def take_over_socketio(server: Any) -> None:
         )
         eio.on("message", packets.refusing(server, eio.handlers["message"]))
         eio.on("disconnect", packets.forgetting(server, eio.handlers["disconnect"]))
-    if rooms.judge(server.manager):
-        for name, change in rooms.Books(server.manager).changes().items():
-            setattr(server.manager, name, change)
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
 
 

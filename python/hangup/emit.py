@@ -12,16 +12,17 @@ namespace. It differs in five points:
 * an empty ``to`` or ``room`` ("", [], ...) addresses nobody, where python-socketio takes it for everybody.
 
 How: one ordinary ``emit`` of the server, through whatever client manager it has, so a message queue gets the
-message once. The skip list it is given is the one thing a manager asks about each client, right before
-sending to it: that tells which client an error belongs to, and a second ``emit`` takes over behind it.
+message once. A native manager (:mod:`hangup.flask_socketio`) counts by itself. Another one asks the skip list it
+is given about each client, right before sending to it: that tells which client an error belongs to, and a second
+``emit`` takes over behind it.
 
 Promised further: what is not about a client is raised as it is: a payload that cannot be serialised (before
 anybody got it), an unreachable message queue, a wrong argument. Nothing is patched, and neither flask nor
 socketio is imported before it is used.
 
-Not: counts of clients of other processes behind a message queue; a limit on what waits for a slow client;
-knowing when a queued message reaches the wire. With an AsyncServer python-socketio sends to each client in a
-task of its own; one that fails is not raised, but asyncio reports it on its own logger.
+Not: counts of clients of other processes behind a message queue; without a native manager, a limit on what waits
+for a slow client; knowing when a queued message reaches the wire. With an AsyncServer python-socketio sends to each
+client in a task of its own; one that fails is not raised, but asyncio reports it on its own logger.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+from ._websocket.emission import Emission, under
 
 __all__ = ["EmitResult", "safe_emit"]
 
@@ -69,6 +72,9 @@ def safe_emit(
     include_self: bool = True,
     skip_sid: str | Iterable[str] | None = None,
     callback: Callable[..., Any] | None = None,
+    ignore_queue: bool = False,
+    policy: str | None = None,
+    coalesce: str | None = None,
     server: None = None,
 ) -> EmitResult: ...
 
@@ -83,6 +89,9 @@ def safe_emit(
     include_self: bool = True,
     skip_sid: str | Iterable[str] | None = None,
     callback: Callable[..., Any] | None = None,
+    ignore_queue: bool = False,
+    policy: str | None = None,
+    coalesce: str | None = None,
     server: Any,
 ) -> Any: ...
 
@@ -96,6 +105,9 @@ def safe_emit(
     include_self: bool = True,
     skip_sid: str | Iterable[str] | None = None,
     callback: Callable[..., Any] | None = None,
+    ignore_queue: bool = False,
+    policy: str | None = None,
+    coalesce: str | None = None,
     server: Any = None,
 ) -> Any:
     """Emits an event; a client that left is a number in the result, never an exception.
@@ -109,6 +121,12 @@ def safe_emit(
         include_self: False to leave out the client whose event is being handled.
         skip_sid: session id or several, to be left out.
         callback: called when the addressed client acknowledges.
+        ignore_queue: True to leave out a message queue, as for ``SocketIO.emit``.
+        policy: what to do with the event for a client whose queue has no room: ``close`` its connection with
+            1013, ``drop_oldest`` or ``drop_newest`` of its events, or ``block`` until there is room; by
+            default what its server's manager says. Only for clients on native connections.
+        coalesce: only the newest event of this key waits for a client that is slow: for values of which the
+            latest counts. Only for clients on native connections.
         server: a ``flask_socketio.SocketIO``, ``socketio.Server`` or ``socketio.AsyncServer``; by default
             the Flask-SocketIO object of the current Flask application.
 
@@ -118,6 +136,7 @@ def safe_emit(
     Raises:
         RuntimeError: no server was passed and none can be found, it is not initialised, or
             ``include_self=False`` outside an event handler.
+        ValueError: there is no such policy.
         TypeError: ``server`` is something else; or the payload cannot be serialised, in which case it is
             the error of the serialiser, whatever its type.
     """
@@ -137,17 +156,19 @@ def safe_emit(
     if not target and not (to is None and room is None):
         return _nobody() if asynchronous else EmitResult()
     namespace = namespace or events_namespace or "/"
+    how = Emission(policy, coalesce)
+    options: dict[str, Any] = {"to": target, "namespace": namespace, "callback": callback}
+    if ignore_queue:
+        options["ignore_queue"] = True
+    payload = args if len(args) < 2 else (args,)
+    if callback is None and hasattr(core.manager, "keep_books"):
+        with under(how):
+            emitter.emit(event, *payload, skip_sid=skipped, **options)
+        return EmitResult(**how.fates)
     delivery = _Delivery(core, namespace, target, skipped, "_send_packet" if callback else "_send_eio_packet")
 
     def attempt() -> Any:
-        return emitter.emit(
-            event,
-            *(args if len(args) < 2 else (args,)),
-            to=target,
-            namespace=namespace,
-            skip_sid=delivery.skip,
-            callback=callback,
-        )
+        return emitter.emit(event, *payload, skip_sid=delivery.skip, **options)
 
     return _deliver_async(attempt, delivery) if asynchronous else _deliver(attempt, delivery)
 

@@ -17,12 +17,12 @@ import functools
 import inspect
 import logging
 import sys
-import threading
 from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .._green import patched_by
 from . import dispatch, takeover, tasks
+from .outlet import NOOP, Meter, outlet_class
 
 logger = logging.getLogger("hangup")
 
@@ -34,12 +34,6 @@ MAX_QUEUED = 64 * 1024 * 1024
 CLOSE_LIMIT = 2.0
 #: To a client that upgrades a session twice.
 UPGRADED = "the session has a WebSocket"
-#: Engine.IO's packet that ends a poll.
-NOOP = 6
-
-#: Is told of packets: ``In`` or ``Out``, and the length.
-Meter = Callable[[str, int], None]
-
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
     "left": "CLIENT_DISCONNECT",
@@ -160,95 +154,6 @@ def leave(socket: Any, reason: str) -> None:
     socket.server.sockets.pop(socket.sid, None)
 
 
-@functools.cache
-def outlet_class(base: type) -> type:
-    """A queue class of an asynchronous model, with a way out to the native connection."""
-
-    class Outlet(base):  # type: ignore[misc]
-        """What ``engineio.Socket`` puts its packets into."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            #: The native connection, once nothing waits for it here, and nobody counts what it is given.
-            self.native: Any = None
-            self._native: Any = None
-            self.is_refused = False
-            self._meter: Optional[Meter] = None
-            self._when_filled: Optional[Callable[[bool], Any]] = None
-            self._order = threading.RLock()  # what is put first is sent first, also around the attachment
-
-        @property
-        def is_attached(self) -> bool:
-            """Whether packets go to a native connection."""
-            return self._native is not None
-
-        def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
-            with self._order:
-                if self._native is None:
-                    super().put(item, *args, **kwargs)  # unbounded: never waits
-                else:
-                    self._send(item)
-            self._tell()
-
-        def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
-            """From now on packets go to ``native``, those that wait first."""
-            with self._order:
-                self._native, self._meter = native, meter
-                while not self.empty():
-                    item = self.get(block=False)
-                    self.task_done()
-                    # A NOOP should have ended a poll, which never came.
-                    if item is None or item.packet_type != NOOP:
-                        self._send(item)
-                if meter is None:
-                    self.native = native
-            self._tell()
-
-        def refuse(self, reason: str) -> bool:
-            """Closes the native connection, whose client broke the protocol. False if there is none yet."""
-            with self._order:
-                if self._native is None:
-                    return False
-                self.is_refused = True
-                self._native.close(1002, reason)
-            return True
-
-        def when_filled(self, function: Callable[[bool], Any]) -> None:
-            """Calls ``function(True)`` once, as soon as something waits; ``function(False)`` when another one takes
-            its place.
-            """
-            with self._order:
-                displaced, self._when_filled = self._when_filled, function
-                filled = self._native is not None or not self.empty()
-            if displaced is not None:
-                displaced(False)
-            if filled:
-                self._tell()
-
-        def _tell(self) -> None:
-            if self._when_filled is None:
-                return
-            with self._order:
-                function, self._when_filled = self._when_filled, None
-            if function is not None:
-                function(True)
-
-        def join(self) -> None:
-            if self._native is None:
-                super().join()
-
-        def _send(self, packet: Any) -> None:
-            if packet is None:
-                self._native.close(1000)
-                return
-            encoded = packet.encode()
-            if self._meter is not None:
-                self._meter("Out", len(encoded))
-            self._native.send(encoded)
-
-    return Outlet
-
-
 def meter_of(handler: Any) -> Optional[Meter]:
     """What counts packets for python-socketio's admin interface, which puts a partial method of its own in front of
     ``engineio.Socket._websocket_handler``; None without it.
@@ -273,10 +178,14 @@ class Driver:
         stock: what it stands in for, used where a connection cannot leave its server.
         mode: whose hub runs the handlers.
         on_taken: told the environ of each connection that left its server.
+        budget: bytes that may wait for one client.
     """
 
-    def __init__(self, handler: Any, server: Any, *, stock: Any, mode: str, on_taken: OnTaken) -> None:
+    def __init__(
+        self, handler: Any, server: Any, *, stock: Any, mode: str, on_taken: OnTaken, budget: int
+    ) -> None:
         self._handler = handler
+        self._budget = budget
         self._server = server
         self._stock = stock
         self._mode = mode
@@ -307,7 +216,7 @@ class Driver:
                 taken.early,
                 native,
                 max_message=int(server.max_http_buffer_size),
-                max_queued=MAX_QUEUED,
+                max_queued=self._budget,
                 stall_limit=float(server.ping_interval + server.ping_timeout),
                 close_limit=CLOSE_LIMIT,
                 heartbeat=(float(server.ping_interval), float(server.ping_timeout)),
@@ -359,17 +268,20 @@ def sender(eio: Any) -> Callable[..., Any]:
     return send_packet
 
 
-def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken) -> dict[str, Any]:
+def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken, budget: int) -> dict[str, Any]:
     """What replaces ``engineio.Server._async`` on one server.
 
     Args:
         stock: the parts of its asynchronous model, which all servers share.
         mode: the model's name.
         on_taken: see :class:`Driver`.
+        budget: see :class:`Driver`.
     """
     ours = {
         **stock,
-        "websocket": functools.partial(Driver, stock=stock["websocket"], mode=mode, on_taken=on_taken),
+        "websocket": functools.partial(
+            Driver, stock=stock["websocket"], mode=mode, on_taken=on_taken, budget=budget
+        ),
         "queue": outlet_class(stock["queue"]),
         "sleep": tasks.sleeper(stock["sleep"]),
     }

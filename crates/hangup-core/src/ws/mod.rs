@@ -19,8 +19,10 @@
 //! beyond what the kernel had taken.
 
 pub mod codec;
+mod delivery;
 pub mod dispatch;
 pub mod engine_io;
+pub mod group;
 mod keep_alive;
 mod outbox;
 mod poll;
@@ -30,6 +32,7 @@ mod strand;
 mod task;
 mod turn;
 
+pub use delivery::{Delivery, Overflow};
 pub use engine_io::Heartbeat;
 pub use keep_alive::Pings;
 pub use settings::{Protocol, Settings};

@@ -10,6 +10,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::Notify;
 
 use super::codec;
+use super::delivery::Delivery;
 use super::dispatch::Dispatcher;
 use super::keep_alive;
 use super::outbox::{Outbox, Pushed};
@@ -34,6 +35,10 @@ pub enum Offered {
     Queued,
     /// The connection is over, or closing.
     Gone,
+    /// There was no room, and [`super::Overflow::DropNewest`] applied.
+    Dropped,
+    /// There was no room, and [`super::Overflow::Refuse`] applied.
+    Refused,
     /// Too much was waiting already: the client is being dropped.
     Overflowed,
 }
@@ -149,6 +154,20 @@ impl WebSocket {
         }
     }
 
+    /// STUB
+    pub fn offer_with(&self, frames: &[Bytes], _delivery: &Delivery) -> Offered {
+        self.offer(frames.iter().cloned())
+    }
+
+    /// STUB
+    pub(super) fn enqueue(&self, frames: &[Bytes], _delivery: &Delivery) -> Offered {
+        match self.outbox().push(frames.iter().cloned()) {
+            Pushed::Sealed => Offered::Gone,
+            Pushed::Overflowed => Offered::Dropped,
+            Pushed::Queued => Offered::Queued,
+        }
+    }
+
     /// Closes with `code` after what waits was sent; with [`NO_CLOSE_FRAME`] the stream ends there. Never waits.
     pub fn close(&self, code: u16, reason: &str) {
         if self.fd.is_inherited() {
@@ -247,7 +266,7 @@ impl WebSocket {
     }
 
     /// Sends what waits, unless somebody else is at it or the kernel has no room.
-    fn deliver(&self) -> Offered {
+    pub(super) fn deliver(&self) -> Offered {
         if self.blocked.load(Ordering::Acquire) {
             return Offered::Queued;
         }
