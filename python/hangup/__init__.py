@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from . import fds
     from ._install import install, uninstall
     from ._socket import SafeSocket
+    from ._websocket.broadcast import Broadcaster
     from ._websocket.plain import WebSocket
     from .emit import EmitResult, safe_emit
     from .logfilter import DisconnectFilter
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Broadcaster",
     "Broken",
     "Busy",
     "CannotGuard",
@@ -65,6 +67,7 @@ __all__ = [
 
 # Looked up when first used: a process that only guards sockets need not load the rest.
 _LAZY = {
+    "Broadcaster": "_websocket.broadcast",
     "DisconnectFilter": "logfilter",
     "EmitResult": "emit",
     "SafeSocket": "_socket",

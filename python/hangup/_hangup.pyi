@@ -234,7 +234,6 @@ class Group:
     def discard(self, mailbox: Mailbox, /) -> bool:
         """False if it was not there."""
 
-_Policy: TypeAlias = Literal["block", "close", "drop_oldest", "drop_newest"]
 _Outcome: TypeAlias = Literal["sent", "queued", "gone", "dropped", "refused", "overflowed"]
 
 @final
@@ -244,16 +243,14 @@ class Message:
     def __new__(cls, parts: list[Any], prefix: str = "", /) -> Message:
         """``parts``, which are not separated: str as text with ``prefix`` in front, bytes-like as binary."""
 
-    def send(
-        self, mailbox: Mailbox, policy: _Policy | None = None, key: str | None = None, /
-    ) -> _Outcome | None:
+    def send(self, mailbox: Mailbox, policy: str | None = None, key: str | None = None, /) -> _Outcome | None:
         """Offers it to one client: as ``WebSocket.send``; ``refused`` under ``block``; None if it has no WebSocket."""
 
     def broadcast(
         self,
         groups: list[Group],
         skipped: list[int],
-        policy: _Policy | None = None,
+        policy: str | None = None,
         key: str | None = None,
         /,
     ) -> tuple[int, int, int, int, list[int], list[int]]:

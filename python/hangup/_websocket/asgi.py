@@ -29,6 +29,8 @@ from uvicorn.protocols.utils import (
 from .. import _hangup
 from .handshake import Handshake, Headers, Refused
 from .loop import LoopDispatcher, running_dispatcher, throw_away
+from .member import EXTENSION, Member
+from .plain import MAX_QUEUED
 
 #: Bytes that may wait for the client before ``send`` waits, and at which it goes on: asyncio's figures.
 HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
@@ -65,6 +67,7 @@ class NativeProtocol(asyncio.Protocol):
         self._is_closed = False  # by the application
         self._is_done = False  # the application
         self._native: Any = None
+        self._member = Member()
         self._dispatcher: LoopDispatcher
         self._turn: Any = None
         self._first: Optional[Event] = {"type": "websocket.connect"}
@@ -127,6 +130,7 @@ class NativeProtocol(asyncio.Protocol):
             client=get_remote_addr(self.transport),
             state=self._app_state.copy(),
         )
+        self._scope["extensions"][EXTENSION] = self._member
         task = asyncio.get_running_loop().create_task(self._run(self._scope))
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
@@ -231,6 +235,7 @@ class NativeProtocol(asyncio.Protocol):
         self.transport.abort()
         start = functools.partial(_native_websocket, fd, self._handshake.early, self._config)
         self._native = self._dispatcher.open(self, start)
+        self._member.attach(self._native)
         del self._handshake  # a parser and its buffers, which idle clients need not keep
 
     def _refuse(self, status: int) -> None:
@@ -320,7 +325,7 @@ def _native_websocket(fd: int, early: bytes, config: Any, dispatcher: Any) -> An
         early,
         dispatcher,
         max_message=config.ws_max_size,
-        max_queued=sys.maxsize,  # `send` waits long before
+        max_queued=MAX_QUEUED,  # `send` waits long before
         stall_limit=STALL_LIMIT if pings is None or pings[1] is None else pings[0] + pings[1],
         close_limit=CLOSE_LIMIT,
         pings=pings,

@@ -31,8 +31,6 @@ from . import emission, tasks
 
 #: In front of a message's text (engine.io-protocol, packet types).
 MESSAGE = "4"
-#: Seconds between two looks whether a client has room, in a hub.
-LOOK = 0.01
 
 
 class Room:
@@ -256,14 +254,10 @@ def native_manager() -> Any:
             if native is None:
                 return "gone"
             tasks.step_aside()
-            level = native.queued // 2
-            if self.server.eio.async_mode == "threading":
-                native.wait_for_room(level, 1.0)
-            while not native.wait_for_room(level, 0.0):
-                self.server.eio.sleep(LOOK)
-            if level == 0:
-                return message.send(mailbox, "drop_newest", how.coalesce)
-            return message.send(mailbox, how.policy, how.coalesce)
+            eio = self.server.eio
+            return emission.offer_again(
+                message, mailbox, native, how, None if eio.async_mode == "threading" else eio.sleep
+            )
 
         def _send_stock(self, eio_sids: set[str], parts: list[Any], how: emission.Emission) -> None:
             packets = [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts]

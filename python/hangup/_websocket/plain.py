@@ -16,6 +16,7 @@ from .. import _hangup
 from .._green import patched_by
 from ..exceptions import HangupError
 from . import dispatch, takeover
+from .member import Member
 
 #: Bytes that may wait for the client before :meth:`WebSocket.send` waits for room.
 HIGH_WATER = 1024 * 1024
@@ -102,7 +103,8 @@ class WebSocket:
             )
             self._native = self._inbox.native
             weakref.finalize(self, dispatcher.forget, self._native).atexit = False
-
+        self._member = Member()
+        self._member.attach(self._native)
         key = id(self)
         _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
         for code in _all_closed:  # while the handshake was under way
