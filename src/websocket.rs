@@ -7,7 +7,8 @@ use std::time::Duration;
 use hangup_core::adopt;
 use hangup_core::ws;
 use hangup_core::ws::{
-    codec, dispatch, Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Pings, Protocol, Settings,
+    codec, dispatch, Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Overflow, Pings, Protocol,
+    Settings,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -196,6 +197,7 @@ impl WebSocket {
             protocol,
             max_message,
             max_queued,
+            overflow: Overflow::Close,
             stall_limit: seconds(stall_limit)?,
             close_limit: seconds(close_limit)?,
             tells,
@@ -230,7 +232,7 @@ impl WebSocket {
         self.0.closure().map(|closure| closure_to_python(py, closure.clone())).transpose()
     }
 
-    /// Offers str as text, bytes-like as binary: "sent", "queued", "gone" or "overflowed".
+    /// Offers str as text, bytes-like as binary: "sent", "queued", "gone", "dropped", "refused" or "overflowed".
     #[pyo3(signature = (data, /))]
     fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<&'static str> {
         let frame = match data.cast::<PyString>() {
@@ -246,6 +248,8 @@ impl WebSocket {
             Offered::Sent => "sent",
             Offered::Queued => "queued",
             Offered::Gone => "gone",
+            Offered::Dropped => "dropped",
+            Offered::Refused => "refused",
             Offered::Overflowed => "overflowed",
         })
     }

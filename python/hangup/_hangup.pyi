@@ -253,7 +253,7 @@ class WebSocket:
     def ending(self) -> tuple[str, int, str, str, int, int] | None:
         """How it ended, as in ``Turn.take``; None while it is not over."""
 
-    def send(self, data: Any, /) -> Literal["sent", "queued", "gone", "overflowed"]:
+    def send(self, data: Any, /) -> Literal["sent", "queued", "gone", "dropped", "refused", "overflowed"]:
         """Offers str as text, bytes-like as binary. Never waits."""
 
     def wait_for_room(self, level: int, limit: float, /) -> bool:
