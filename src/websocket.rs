@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyString};
 
 use crate::buffer::Payload;
 use crate::errors::to_python;
+use crate::group::overflow_of;
 
 /// The most that is copied to the kernel while attached: about 10 µs.
 pub(crate) const ATTACHED_LIMIT: usize = 32 * 1024;
@@ -180,7 +181,7 @@ impl WebSocket {
     /// Without a dispatcher its events wait for `receive`. `heartbeat`: Engine.IO's (interval, timeout) in seconds, or None for plain messages.
     /// `pings`: the same for plain messages, with ping frames; without a timeout nobody is left for silence.
     #[new]
-    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false, pings=None, tells=false))]
+    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false, pings=None, tells=false, policy="close"))]
     #[allow(clippy::too_many_arguments)] // keywords at the only caller
     fn new(
         py: Python<'_>,
@@ -195,7 +196,9 @@ impl WebSocket {
         upgrade: bool,
         pings: Option<(f64, Option<f64>)>,
         tells: bool,
+        policy: &str,
     ) -> PyResult<Self> {
+        let overflow = overflow_of(policy)?;
         let fd = adopt::take_over(fd);
         let protocol = match heartbeat {
             None => Protocol::Plain { pings: pings.map(every).transpose()? },
@@ -208,6 +211,7 @@ impl WebSocket {
             protocol,
             max_message,
             max_queued,
+            overflow,
             stall_limit: seconds(stall_limit)?,
             close_limit: seconds(close_limit)?,
             tells,
@@ -236,13 +240,25 @@ impl WebSocket {
         self.0.sent()
     }
 
+    /// Messages that were dropped for want of room.
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.0.dropped()
+    }
+
+    /// Messages that waited, and were replaced by a newer one of their key.
+    #[getter]
+    fn coalesced(&self) -> u64 {
+        self.0.coalesced()
+    }
+
     /// How it ended, as in `Turn.take`; None while it is not over.
     #[getter]
     fn ending<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.0.closure().map(|closure| closure_to_python(py, closure.clone())).transpose()
     }
 
-    /// Offers str as text, bytes-like as binary: "sent", "queued", "gone" or "overflowed".
+    /// Offers str as text, bytes-like as binary: "sent", "queued", "gone", "dropped", "refused" or "overflowed".
     #[pyo3(signature = (data, /))]
     fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<&'static str> {
         let frame = match data.cast::<PyString>() {

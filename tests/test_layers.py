@@ -126,8 +126,8 @@ def test_one_place_closes() -> None:
 
 
 def test_one_place_writes() -> None:
-    """send(2) and sendfile(2) are called under a lane guard and nowhere else."""
-    for call in ("sys::send(", "sys::sendfile("):
+    """send(2), sendmsg(2) and sendfile(2) are called under a lane guard and nowhere else."""
+    for call in ("sys::send(", "sys::sendmsg(", "sys::sendfile("):
         assert [p.name for p in CORE.rglob("*.rs") if call in rust(p)] == ["users.rs"]
 
 

@@ -278,13 +278,15 @@ class WebSocket:
         upgrade: bool = False,
         pings: tuple[float, float | None] | None = None,
         tells: bool = False,
+        policy: str = "close",
     ) -> WebSocket:
         """Takes over the descriptor ``fd``, whose upgrade was answered; ``early``: what was read beyond the request.
 
         Sizes in bytes, times in seconds. Without a dispatcher its events wait for ``receive``. ``heartbeat``:
         Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling. ``pings``:
         (interval, timeout) of ping frames, for plain messages; without a timeout nobody is left for silence.
-        ``tells``: has the dispatcher's ``told`` name it when there is room that was waited for, and at its end.
+        ``policy``: ``close``, ``drop_oldest``, ``drop_newest`` or ``block``, for a ``Message`` without room. ``tells``:
+        has the dispatcher's ``told`` name it when there is room that was waited for, and at its end.
         """
 
     @property
@@ -298,6 +300,14 @@ class WebSocket:
     @property
     def sent(self) -> int:
         """Payload and framing sent so far, in bytes."""
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were dropped for want of room."""
+
+    @property
+    def coalesced(self) -> int:
+        """Messages that waited, and were replaced by a newer one of their key."""
 
     @property
     def ending(self) -> tuple[str, int, str, str, int, int] | None:

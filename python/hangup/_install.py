@@ -73,8 +73,8 @@ def take_over_socketio(server: Any) -> None:
         server.manager.keep_books()
     if isinstance(server.manager, manager.native_manager()):
         server.emit = emission.accepting(server.emit)
-    budget = getattr(server.manager, "budget", None) or engineio.MAX_QUEUED
-    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, budget)
+    slow = getattr(server.manager, "slow_clients", engineio.SlowClients())
+    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, slow)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     eio.handle_request = gate.gate(eio)

@@ -69,10 +69,14 @@ counters! {
     LingerExpired = "linger_expired",
     /// WebSockets taken over.
     WebSockets = "websockets",
-    /// WebSockets dropped because too much waited to be sent to them.
+    /// WebSockets closed because too much waited to be sent to them.
     QueueOverflows = "queue_overflows",
-    /// WebSockets dropped because their client took nothing of what waited.
+    /// WebSockets closed because their client took nothing of what waited.
     WriteStalls = "write_stalls",
+    /// Messages dropped because too much waited to be sent to their client.
+    MessagesDropped = "messages_dropped",
+    /// Messages that a newer one of their key replaced while they waited.
+    MessagesCoalesced = "messages_coalesced",
 }
 
 static TOTALS: [AtomicU64; Counter::ALL.len()] = [const { AtomicU64::new(0) }; Counter::ALL.len()];

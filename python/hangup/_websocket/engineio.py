@@ -17,7 +17,7 @@ import functools
 import inspect
 import logging
 import sys
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from .. import _hangup
 from .._green import patched_by
@@ -169,6 +169,18 @@ def meter_of(handler: Any) -> Optional[Meter]:
     return count
 
 
+class SlowClients(NamedTuple):
+    """What is done about clients that do not keep up.
+
+    Attributes:
+        policy: of :data:`.emission.POLICIES`.
+        budget: bytes that may wait for one client.
+    """
+
+    policy: str = "close"
+    budget: int = MAX_QUEUED
+
+
 class Driver:
     """Stands in for ``engineio.Server._async["websocket"]``.
 
@@ -178,14 +190,14 @@ class Driver:
         stock: what it stands in for, used where a connection cannot leave its server.
         mode: whose hub runs the handlers.
         on_taken: told the environ of each connection that left its server.
-        budget: bytes that may wait for one client.
+        slow: what is done about clients that do not keep up.
     """
 
     def __init__(
-        self, handler: Any, server: Any, *, stock: Any, mode: str, on_taken: OnTaken, budget: int
+        self, handler: Any, server: Any, *, stock: Any, mode: str, on_taken: OnTaken, slow: SlowClients
     ) -> None:
         self._handler = handler
-        self._budget = budget
+        self._slow = slow
         self._server = server
         self._stock = stock
         self._mode = mode
@@ -216,7 +228,8 @@ class Driver:
                 taken.early,
                 native,
                 max_message=int(server.max_http_buffer_size),
-                max_queued=self._budget,
+                max_queued=self._slow.budget,
+                policy=self._slow.policy,
                 stall_limit=float(server.ping_interval + server.ping_timeout),
                 close_limit=CLOSE_LIMIT,
                 heartbeat=(float(server.ping_interval), float(server.ping_timeout)),
@@ -268,19 +281,19 @@ def sender(eio: Any) -> Callable[..., Any]:
     return send_packet
 
 
-def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken, budget: int) -> dict[str, Any]:
+def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken, slow: SlowClients) -> dict[str, Any]:
     """What replaces ``engineio.Server._async`` on one server.
 
     Args:
         stock: the parts of its asynchronous model, which all servers share.
         mode: the model's name.
         on_taken: see :class:`Driver`.
-        budget: see :class:`Driver`.
+        slow: see :class:`Driver`.
     """
     ours = {
         **stock,
         "websocket": functools.partial(
-            Driver, stock=stock["websocket"], mode=mode, on_taken=on_taken, budget=budget
+            Driver, stock=stock["websocket"], mode=mode, on_taken=on_taken, slow=slow
         ),
         "queue": outlet_class(stock["queue"]),
         "sleep": tasks.sleeper(stock["sleep"]),

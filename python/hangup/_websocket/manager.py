@@ -24,10 +24,11 @@ import functools
 import logging
 import threading
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from .. import _hangup
 from . import emission, tasks
+from .engineio import MAX_QUEUED, SlowClients
 
 #: In front of a message's text (engine.io-protocol, packet types).
 MESSAGE = "4"
@@ -70,6 +71,20 @@ class Room:
         return {name for name in map(self._names.get, ids) if name is not None}
 
 
+class Backlog(NamedTuple):
+    """How far a client is behind.
+
+    Attributes:
+        queued: bytes that wait for it.
+        dropped: events that it does not get, for want of room.
+        coalesced: events that waited, and were replaced by a newer one of their key.
+    """
+
+    queued: int = 0
+    dropped: int = 0
+    coalesced: int = 0
+
+
 @functools.cache
 def native_manager() -> Any:
     """The class: python-socketio is imported when it is first asked for."""
@@ -86,13 +101,14 @@ def native_manager() -> Any:
             budget: how large a client's queue may become, in bytes.
         """
 
-        def __init__(self, *args: Any, policy: str = "close", budget: Optional[int] = None, **kwargs: Any):
+        def __init__(self, *args: Any, policy: str = "close", budget: int = MAX_QUEUED, **kwargs: Any):
             super().__init__(*args, **kwargs)
             self.keep_books(policy, budget)
 
-        def keep_books(self, policy: str = "close", budget: Optional[int] = None) -> None:
+        def keep_books(self, policy: str = "close", budget: int = MAX_QUEUED) -> None:
             """Begins, without clients."""
-            self.policy, self.budget = emission.checked(policy), budget
+            #: What is done about clients that do not keep up.
+            self.slow_clients = SlowClients(emission.checked(policy), budget)
             self._turn = threading.RLock()
             self._rooms_of: dict[tuple[str, str], set[Any]] = {}
             self._rooms: dict[tuple[str, Any], Room] = {}
@@ -172,6 +188,12 @@ def native_manager() -> Any:
                     return None
                 there = [(eio_sid, self._mailbox(eio_sid)) for eio_sid in members.values()]
                 return self._rooms.setdefault((namespace, room), Room(there))
+
+        def backlog(self, sid: str, namespace: str = "/") -> Backlog:
+            """What a client has not read yet, and never will. Zeros for one that has no native connection."""
+            session = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
+            native = getattr(getattr(session, "queue", None), "native", None)
+            return Backlog() if native is None else Backlog(native.queued, native.dropped, native.coalesced)
 
         def emit(
             self,
@@ -291,7 +313,7 @@ def native(stock: Any) -> Any:
         return base
 
     def __init__(
-        self: Any, *args: Any, policy: str = "close", budget: Optional[int] = None, **kwargs: Any
+        self: Any, *args: Any, policy: str = "close", budget: int = MAX_QUEUED, **kwargs: Any
     ) -> None:
         stock.__init__(self, *args, **kwargs)
         self.keep_books(policy, budget)

@@ -115,6 +115,21 @@ class WebSocket:
         """False once the WebSocket is closed; messages that came before may still be received."""
         return not self._is_over()
 
+    @property
+    def queued(self) -> int:
+        """What waits for the client, in bytes."""
+        return int(self._native.queued)
+
+    @property
+    def dropped(self) -> int:
+        """Broadcast messages that the client does not get, for want of room."""
+        return int(self._native.dropped)
+
+    @property
+    def coalesced(self) -> int:
+        """Broadcast messages that waited, and were replaced by a newer one of their key."""
+        return int(self._native.coalesced)
+
     def send(self, data: Union[str, bytes, bytearray, memoryview]) -> None:
         """Sends a message; waits while much waits for the client.
 

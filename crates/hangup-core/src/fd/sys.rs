@@ -8,6 +8,8 @@
 //! under the call by us.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "transport")]
+use std::io::IoSlice;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -80,6 +82,14 @@ pub(crate) fn recv_append(fd: RawFd, buffer: &mut Vec<u8>, limit: usize, flags: 
 pub(crate) fn send(fd: RawFd, data: &[u8], flags: i32) -> Raw<usize> {
     let flags = SendFlags::from_bits_retain((flags | MSG_DONTWAIT | MSG_NOSIGNAL) as u32);
     rustix::net::send(borrow(fd), data, flags).map_err(raw)
+}
+
+/// sendmsg(2) of pieces that leave behind each other. As [`send`].
+#[cfg(feature = "transport")]
+pub(crate) fn sendmsg(fd: RawFd, pieces: &[IoSlice<'_>]) -> Raw<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    rustix::net::sendmsg(borrow(fd), pieces, &mut rustix::net::SendAncillaryBuffer::default(), flags)
+        .map_err(raw)
 }
 
 /// sendfile(2) from `file` at `offset`, which it moves. It has no `MSG_DONTWAIT` and no

@@ -9,6 +9,8 @@
 //!
 //! While one of them lives, the number is not closed by us, so it names the same socket.
 
+#[cfg(feature = "transport")]
+use std::io::IoSlice;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -138,6 +140,14 @@ impl LaneGuard<'_> {
         debug_assert_eq!(self.lane, Lane::Write);
         self.fd.check_ownership(Op::Send)?;
         sys::send(self.fd.number, data, flags).map_err(|errno| self.fd.judge(Op::Send, errno))
+    }
+
+    /// Sends pieces behind each other, as far as the kernel takes them now.
+    #[cfg(feature = "transport")]
+    pub(crate) fn try_send_pieces(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
+        debug_assert_eq!(self.lane, Lane::Write);
+        self.fd.check_ownership(Op::Send)?;
+        sys::sendmsg(self.fd.number, pieces).map_err(|errno| self.fd.judge(Op::Send, errno))
     }
 
     /// Sends from `file` what the kernel takes now. 0 is the end of the file.

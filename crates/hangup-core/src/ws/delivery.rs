@@ -1,26 +1,32 @@
-//! How a message is delivered to a client that is slow.
+//! How a message is delivered to a client that does not read it at once.
 
 use std::sync::Arc;
 
 /// What to do with a message for which the queue has no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// The client is closed.
-    #[default]
+    /// The client is closed with 1013.
     Close,
-    /// The oldest messages that wait make room.
+    /// The oldest messages that may be dropped go until it fits.
     DropOldest,
-    /// This message is dropped.
+    /// It is dropped.
     DropNewest,
-    /// Nothing: whoever offered it may wait for room.
+    /// It is given back: whoever offered it waits for room.
     Refuse,
+}
+
+impl Overflow {
+    /// Whether the sender of a message put up with its loss.
+    pub(super) const fn drops(self) -> bool {
+        matches!(self, Overflow::DropOldest | Overflow::DropNewest)
+    }
 }
 
 /// How a message is delivered.
 #[derive(Clone, Debug, Default)]
 pub struct Delivery {
-    /// What to do without room; None: what the connection's settings say.
+    /// What to do if there is no room; None: [`Settings::overflow`](super::Settings::overflow).
     pub overflow: Option<Overflow>,
-    /// Only the newest message of a key waits.
+    /// Only the newest message of a key waits: it takes the place of the older one, at the end of the queue.
     pub key: Option<Arc<str>>,
 }

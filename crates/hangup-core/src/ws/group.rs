@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 
 use super::delivery::Delivery;
-use super::socket::{Offered, WebSocket};
+use super::sending::Offered;
+use super::socket::WebSocket;
 use crate::engine;
 
 /// Clients that are sent to before the engine looks at its other tasks.

@@ -1,33 +1,34 @@
-//! What waits to be sent to one client: whole frames, in order, bounded.
+//! What may wait to be sent to one client: how much of it, for how long, and what comes after.
 
-use std::collections::VecDeque;
-
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 
-/// The most that is handed to one send(2): frames that wait together leave together.
-const COALESCED: usize = 64 * 1024;
+use super::batch::Batch;
+use super::delivery::{Delivery, Overflow};
+use super::waiting::{Waiting, FRAME};
+use crate::ledger::{self, Counter};
 
-/// What a frame costs besides its bytes: its allocation's, and its place in the queue.
-const FRAME: usize = 96;
-
-/// A queue of frames.
+/// A queue of frames, bounded.
 #[derive(Debug)]
-pub(crate) struct Outbox {
-    frames: VecDeque<Bytes>,
-    bytes: usize,
+pub(super) struct Outbox {
+    waiting: Waiting,
     limit: usize,
+    overflow: Overflow,
     /// When something last left, or came into an empty queue.
     moved: Instant,
     sealed: bool,
     /// Somebody waits until no more than this waits to be sent.
     awaited: Option<usize>,
+    dropped: u64,
+    coalesced: u64,
 }
 
-/// What became of an offered frame.
+/// What became of an offered message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(super) enum Pushed {
     Queued,
+    Dropped,
+    Refused,
     /// The queue would exceed its limit.
     Overflowed,
     /// Nothing may follow a close frame (RFC 6455 section 5.5.1).
@@ -35,57 +36,116 @@ pub(crate) enum Pushed {
 }
 
 impl Outbox {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, limit, moved: Instant::now(), sealed: false, awaited: None }
+    pub(super) fn new(limit: usize, overflow: Overflow) -> Self {
+        Self {
+            waiting: Waiting::default(),
+            limit,
+            overflow,
+            moved: Instant::now(),
+            sealed: false,
+            awaited: None,
+            dropped: 0,
+            coalesced: 0,
+        }
     }
 
-    /// All of `frames` or none of them.
-    pub(crate) fn push(&mut self, frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>) -> Pushed {
-        let frames = frames.into_iter();
-        let added: usize = frames.clone().map(|frame| frame.len()).sum();
+    /// All of `frames` or none of them; without a `delivery` they are there to stay.
+    pub(super) fn push(
+        &mut self,
+        frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>,
+        delivery: Option<&Delivery>,
+    ) -> Pushed {
         if self.sealed {
             return Pushed::Sealed;
         }
-        if self.bytes + added + (self.frames.len() + frames.clone().count()) * FRAME > self.limit {
-            return Pushed::Overflowed;
+        let frames = frames.into_iter();
+        let added: usize = frames.clone().map(|frame| frame.len() + FRAME).sum();
+        let key = delivery.and_then(|delivery| delivery.key.as_ref());
+        let older = key.and_then(|key| self.waiting.of_key(key));
+        let left = self.waiting.cost() - older.map_or(0, |(_, cost)| cost);
+        let overflow = delivery.map_or(Overflow::Close, |how| how.overflow.unwrap_or(self.overflow));
+        if left + added > self.limit {
+            match overflow {
+                Overflow::Close => return Pushed::Overflowed,
+                Overflow::Refuse => return Pushed::Refused,
+                Overflow::DropOldest if added <= self.limit => {}
+                Overflow::DropOldest | Overflow::DropNewest => {
+                    self.count_dropped();
+                    return Pushed::Dropped;
+                }
+            }
         }
-        if self.bytes == 0 {
+        let was_empty = self.waiting.is_empty(); // before anything gives way: its client still takes nothing
+        if let Some((unit, _)) = older {
+            self.waiting.take_out(unit);
+            self.coalesced += 1;
+            ledger::count(Counter::MessagesCoalesced);
+        }
+        while self.waiting.cost() + added > self.limit {
+            let made_way = self.waiting.drop_oldest();
+            self.count_dropped();
+            if !made_way {
+                return Pushed::Dropped;
+            }
+        }
+        if was_empty {
             self.moved = Instant::now();
         }
-        self.bytes += added;
-        self.frames.extend(frames);
+        self.waiting.push(frames, delivery.is_some() && overflow.drops(), key);
         Pushed::Queued
     }
 
+    fn count_dropped(&mut self) {
+        self.dropped += 1;
+        ledger::count(Counter::MessagesDropped);
+    }
+
+    /// Messages dropped so far for want of room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Messages replaced so far by a newer one of their key.
+    pub(super) fn coalesced(&self) -> u64 {
+        self.coalesced
+    }
+
     /// Adds the last frame, if there is to be one, whatever the limit. False if it was sealed already.
-    pub(crate) fn seal(&mut self, close_frame: Option<Bytes>) -> bool {
+    pub(super) fn seal(&mut self, close_frame: Option<Bytes>) -> bool {
         if self.sealed {
             return false;
         }
-        if self.bytes == 0 {
+        if self.waiting.is_empty() {
             self.moved = Instant::now();
         }
-        self.bytes += close_frame.as_ref().map_or(0, Bytes::len);
-        self.frames.extend(close_frame);
+        self.waiting.push(close_frame.into_iter(), false, None);
         self.sealed = true;
         true
     }
 
-    pub(crate) fn is_sealed(&self) -> bool {
+    /// As [`Outbox::seal`], in the place of all that has not begun to leave.
+    pub(super) fn cut_short(&mut self, close_frame: Bytes) -> bool {
+        if !self.sealed {
+            self.waiting.drop_all();
+        }
+        self.seal(Some(close_frame))
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
         self.sealed
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn bytes(&self) -> usize {
+        self.waiting.bytes()
     }
 
     /// Whether no more than `level` waits, or nothing can be added anyway. If not, [`Outbox::makes_room`] will tell.
-    pub(crate) fn has_room(&mut self, level: usize) -> bool {
-        let there = self.sealed || self.bytes <= level;
+    pub(super) fn has_room(&mut self, level: usize) -> bool {
+        let there = self.sealed || self.bytes() <= level;
         if !there {
             self.awaited = self.awaited.max(Some(level));
         }
@@ -93,8 +153,8 @@ impl Outbox {
     }
 
     /// True once, when there is the room that somebody waits for.
-    pub(crate) fn makes_room(&mut self) -> bool {
-        let made = self.awaited.is_some_and(|level| self.sealed || self.bytes <= level);
+    pub(super) fn makes_room(&mut self) -> bool {
+        let made = self.awaited.is_some_and(|level| self.sealed || self.bytes() <= level);
         if made {
             self.awaited = None;
         }
@@ -102,49 +162,26 @@ impl Outbox {
     }
 
     /// When something last left.
-    pub(crate) fn moved(&self) -> Instant {
+    pub(super) fn moved(&self) -> Instant {
         self.moved
     }
 
-    /// What the next send(2) takes.
-    pub(crate) fn next(&self) -> Option<Bytes> {
-        let first = self.frames.front()?;
-        let Some(second) = self.frames.get(1) else { return Some(first.clone()) };
-        if first.len() + second.len() > COALESCED {
-            return Some(first.clone());
-        }
-        let mut batch = BytesMut::with_capacity(self.bytes.min(COALESCED));
-        for frame in &self.frames {
-            if batch.len() + frame.len() > COALESCED {
-                break;
-            }
-            batch.extend_from_slice(frame);
-        }
-        Some(batch.freeze())
+    /// What the next system call takes; [`Outbox::advance`] is called after it, whatever came of it.
+    pub(super) fn lend(&mut self) -> Option<Batch> {
+        self.waiting.lend()
     }
 
     /// Strikes off what left. Nothing, if it was cleared meanwhile.
-    pub(crate) fn advance(&mut self, sent: usize) {
-        let mut sent = sent.min(self.bytes);
-        self.bytes -= sent;
-        self.moved = Instant::now();
-        while let Some(first) = self.frames.front_mut() {
-            if sent < first.len() {
-                first.advance(sent);
-                break;
-            }
-            sent -= first.len();
-            self.frames.pop_front();
-        }
-        if self.bytes == 0 && self.frames.capacity() > 64 {
-            self.frames = VecDeque::new(); // a burst's memory is not kept for an idle client
+    pub(super) fn advance(&mut self, sent: usize) {
+        self.waiting.advance(sent);
+        if sent > 0 {
+            self.moved = Instant::now();
         }
     }
 
     /// Forgets everything: the client is gone.
-    pub(crate) fn clear(&mut self) {
-        self.frames = VecDeque::new();
-        self.bytes = 0;
+    pub(super) fn clear(&mut self) {
+        self.waiting = Waiting::default();
         self.sealed = true;
     }
 }

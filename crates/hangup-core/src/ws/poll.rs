@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{sleep_until, Instant, Sleep};
 
-use super::socket::Flushed;
+use super::sending::Flushed;
 use super::strand::Ending;
 use super::task::Task;
 use crate::fd::Lease;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::delivery::Overflow;
 use super::engine_io::Heartbeat;
 use super::keep_alive::Pings;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub max_message: usize,
     /// The most that may wait to be sent, in bytes.
     pub max_queued: usize,
+    /// What is done with a message beyond that, unless its [`Delivery`](super::Delivery) says otherwise.
+    pub overflow: Overflow,
     /// How long the client may take nothing of what waits.
     pub stall_limit: Duration,
     /// How long the close handshake may take.

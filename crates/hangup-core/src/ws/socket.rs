@@ -5,54 +5,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::futures::Notified;
 use tokio::sync::Notify;
 
-use super::codec;
-use super::delivery::Delivery;
 use super::dispatch::Dispatcher;
 use super::keep_alive;
-use super::outbox::{Outbox, Pushed};
+use super::outbox::Outbox;
 use super::settings::{Protocol, Settings};
 use super::strand::{Closure, Ending, Entry, Event, Strand};
 use super::task::Task;
 use crate::cause::{Cause, Op};
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::fd::{GuardedFd, Kind, Lane, Patience};
-use crate::ledger::{self, Counter};
+use crate::fd::{GuardedFd, Kind};
 
 /// RFC 6455 section 7.4.1: the code that stands for the absence of a close frame.
 pub const NO_CLOSE_FRAME: u16 = 1006;
-
-/// What became of an offered message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offered {
-    /// The kernel has it.
-    Sent,
-    /// It waits for the client.
-    Queued,
-    /// The connection is over, or closing.
-    Gone,
-    /// There was no room, and [`super::Overflow::DropNewest`] applied.
-    Dropped,
-    /// There was no room, and [`super::Overflow::Refuse`] applied.
-    Refused,
-    /// Too much was waiting already: the client is being dropped.
-    Overflowed,
-}
-
-/// What a flush came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flushed {
-    /// Nothing is left, or somebody else is at it.
-    All,
-    /// Something is left.
-    Some,
-    /// Something is left, and the kernel has no room.
-    Full,
-}
 
 /// A connection. See the module documentation.
 #[derive(Debug)]
@@ -64,20 +32,20 @@ pub struct WebSocket {
     /// Something came, for who waits in [`WebSocket::receive`].
     arrived: Condvar,
     /// There is room in the outbox, for who waits in [`WebSocket::wait_for_room`].
-    room: Condvar,
+    pub(super) room: Condvar,
     /// The kernel's buffer was full: the task waits for room, others do not try.
     pub(super) blocked: AtomicBool,
     /// Who is told of room, and of the end.
     told: Option<Arc<Dispatcher>>,
-    /// The first close frame of ours.
-    closed_with: OnceLock<(u16, String)>,
+    /// The first close frame of ours, and why.
+    pub(super) closed_with: OnceLock<(u16, String, Ending)>,
     /// Since when the client takes no more.
-    gone_since: OnceLock<tokio::time::Instant>,
+    pub(super) gone_since: OnceLock<tokio::time::Instant>,
     /// Why it must end at once, if it must.
     doom: Mutex<Option<Ending>>,
     closure: OnceLock<Closure>,
     changed: Notify,
-    sent: AtomicU64,
+    pub(super) sent: AtomicU64,
 }
 
 impl WebSocket {
@@ -101,7 +69,7 @@ impl WebSocket {
         let socket = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             fd,
-            outbox: Mutex::new(Outbox::new(settings.max_queued)),
+            outbox: Mutex::new(Outbox::new(settings.max_queued, settings.overflow)),
             strand: Mutex::default(),
             arrived: Condvar::new(),
             room: Condvar::new(),
@@ -137,91 +105,14 @@ impl WebSocket {
         self.outbox().bytes()
     }
 
-    /// Offers frames (see [`codec::frame`]) that must not be separated. A forked child has nothing to say here.
-    pub fn offer(&self, frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>) -> Offered {
-        if self.fd.is_inherited() {
-            return Offered::Gone; // in a forked child: the stream is the parent's
-        }
-        let pushed = self.outbox().push(frames);
-        match pushed {
-            Pushed::Sealed => Offered::Gone,
-            Pushed::Overflowed => {
-                ledger::count(Counter::QueueOverflows);
-                self.end(Ending::Overflow);
-                Offered::Overflowed
-            }
-            Pushed::Queued => self.deliver(),
-        }
+    /// Messages that were dropped for want of room.
+    pub fn dropped(&self) -> u64 {
+        self.outbox().dropped()
     }
 
-    /// STUB
-    pub fn offer_with(&self, frames: &[Bytes], _delivery: &Delivery) -> Offered {
-        self.offer(frames.iter().cloned())
-    }
-
-    /// STUB
-    pub(super) fn enqueue(&self, frames: &[Bytes], _delivery: &Delivery) -> Offered {
-        match self.outbox().push(frames.iter().cloned()) {
-            Pushed::Sealed => Offered::Gone,
-            Pushed::Overflowed => Offered::Dropped,
-            Pushed::Queued => Offered::Queued,
-        }
-    }
-
-    /// Closes with `code` after what waits was sent; with [`NO_CLOSE_FRAME`] the stream ends there. Never waits.
-    pub fn close(&self, code: u16, reason: &str) {
-        if self.fd.is_inherited() {
-            return;
-        }
-        let frame = (code != NO_CLOSE_FRAME).then(|| codec::close(code, reason));
-        let mut outbox = self.outbox();
-        let is_first = outbox.seal(frame);
-        let made_room = outbox.makes_room();
-        drop(outbox);
-        if is_first {
-            let _ = self.closed_with.set((code, reason.to_owned())); // sealed once, so set once
-            if made_room {
-                self.tell_of_room();
-            }
-            self.deliver();
-            self.wake();
-        } else if self.gone_since.get().is_some() {
-            self.end(Ending::Transport); // nobody is interested in the rest
-        }
-    }
-
-    /// Waits until no more than `level` bytes wait to be sent, or nothing can be sent any more; at most for `limit`.
-    /// False if time is up: then the dispatcher is told as soon as there is room ([`Settings::tells`]).
-    pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
-        if self.fd.is_inherited() {
-            return true;
-        }
-        let deadline = Instant::now() + limit;
-        let mut outbox = self.outbox();
-        while !outbox.has_room(level) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            outbox = self.room.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-
-    fn tell_of_room(&self) {
-        self.room.notify_all();
-        self.tell();
-    }
-
-    /// Forgets what waits: the client is gone.
-    pub(super) fn give_up(&self) {
-        let mut outbox = self.outbox();
-        outbox.clear();
-        let made_room = outbox.makes_room();
-        drop(outbox);
-        if made_room {
-            self.tell_of_room();
-        }
+    /// Messages that waited, and were replaced by a newer one of their key.
+    pub fn coalesced(&self) -> u64 {
+        self.outbox().coalesced()
     }
 
     /// Ends it now: what waits is thrown away.
@@ -230,7 +121,7 @@ impl WebSocket {
         self.wake();
     }
 
-    pub(super) fn closed_with(&self) -> Option<&(u16, String)> {
+    pub(super) fn closed_with(&self) -> Option<&(u16, String, Ending)> {
         self.closed_with.get()
     }
 
@@ -263,81 +154,6 @@ impl WebSocket {
     /// Payload and framing sent so far, in bytes.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Sends what waits, unless somebody else is at it or the kernel has no room.
-    pub(super) fn deliver(&self) -> Offered {
-        if self.blocked.load(Ordering::Acquire) {
-            return Offered::Queued;
-        }
-        match self.flush(1) {
-            Ok(Flushed::All) => Offered::Sent,
-            Ok(Flushed::Some | Flushed::Full) => {
-                self.wake();
-                Offered::Queued
-            }
-            Err(error) => {
-                self.give_up_sending(&error);
-                Offered::Gone
-            }
-        }
-    }
-
-    /// The client takes no more. What it said before it left is still read, up to the end of the stream, if that is
-    /// reached within the limit for a client that stalls.
-    pub(super) fn give_up_sending(&self, error: &Error) {
-        if error.cause == Cause::PeerGone {
-            self.gone_since.get_or_init(tokio::time::Instant::now);
-            self.give_up();
-            self.wake();
-        } else {
-            self.end(Ending::Transport); // which the task reports
-        }
-    }
-
-    /// Sends at most `batches` times what waits.
-    pub(super) fn flush(&self, batches: usize) -> Result<Flushed> {
-        for _ in 0..batches {
-            let lane = match self.fd.lane(Lane::Write, Op::Send, Patience::Never) {
-                Ok(lane) => lane,
-                // Whoever holds the lane looks at the queue again after leaving it.
-                Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {
-                    return Ok(Flushed::All)
-                }
-                Err(error) => return Err(error),
-            };
-            let batch = self.outbox().next();
-            let mut made_room = false;
-            match batch.map(|batch| lane.try_send(&batch, 0)) {
-                None => {}
-                Some(Ok(count)) => {
-                    self.blocked.store(false, Ordering::Release); // there was room
-                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
-                    made_room = self.strike_off(count);
-                }
-                Some(Err(error)) if error.cause == Cause::WouldBlock => {
-                    self.blocked.store(true, Ordering::Release);
-                    return Ok(Flushed::Full);
-                }
-                Some(Err(error)) if error.cause == Cause::Interrupted => {}
-                Some(Err(error)) => return Err(error),
-            }
-            drop(lane);
-            if made_room {
-                self.tell_of_room();
-            }
-            if self.outbox().is_empty() {
-                return Ok(Flushed::All);
-            }
-        }
-        Ok(Flushed::Some)
-    }
-
-    /// Whether there is the room now that somebody waits for.
-    fn strike_off(&self, count: usize) -> bool {
-        let mut outbox = self.outbox();
-        outbox.advance(count);
-        outbox.makes_room()
     }
 
     /// Has the dispatcher say that there is something to look at.

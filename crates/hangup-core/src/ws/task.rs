@@ -225,9 +225,9 @@ impl Task {
     }
 
     fn note_close_by_caller(&mut self) {
-        if let (None, Some((code, reason))) = (&self.closing, self.socket.closed_with()) {
-            let closure = (*code, reason.clone(), Ending::Here);
-            let heard = *code == NO_CLOSE_FRAME; // nobody answers what was not sent
+        if let (None, Some(closure)) = (&self.closing, self.socket.closed_with()) {
+            let closure = closure.clone();
+            let heard = closure.0 == NO_CLOSE_FRAME; // nobody answers what was not sent
             self.closing = Some(Closing { since: Instant::now(), closure, heard });
         }
     }
@@ -260,7 +260,8 @@ impl Task {
     /// The next moment at which something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let outbox = self.socket.outbox();
-        let stall = (!outbox.is_empty()).then(|| outbox.moved() + self.settings.stall_limit);
+        let may_stall = self.closing.is_none() && !outbox.is_empty();
+        let stall = may_stall.then(|| outbox.moved() + self.settings.stall_limit);
         let sealed = outbox.is_sealed();
         drop(outbox);
         let close = self.closing.as_ref().map(|closing| {
@@ -287,17 +288,17 @@ impl Task {
         if self.socket.gone_since().is_some_and(|since| now >= since + self.settings.stall_limit) {
             return self.socket.end(Ending::Transport);
         }
+        if self.closing.is_some() {
+            return;
+        }
         let outbox = self.socket.outbox();
         let stalled = !outbox.is_empty() && now >= outbox.moved() + self.settings.stall_limit;
         drop(outbox);
         if stalled {
-            ledger::count(Counter::WriteStalls);
-            return self.socket.end(Ending::Stalled);
+            self.socket.cut_short(Ending::Stalled);
+            return self.note_close_by_caller();
         }
         let deaf = !self.is_reading();
-        if self.closing.is_some() {
-            return;
-        }
         if let Some(machine) = self.engine_io.as_mut().filter(|machine| now >= machine.due()) {
             let step = machine.pass(deaf);
             self.step(step, || unreachable!("time delivers nothing"));

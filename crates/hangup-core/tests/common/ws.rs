@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hangup_core::ws::codec;
-use hangup_core::ws::{Closure, Data, Event, OpCode, Protocol, Settings, WebSocket};
+use hangup_core::ws::{Closure, Data, Event, OpCode, Overflow, Protocol, Settings, WebSocket};
 use tungstenite::protocol::Role;
 
 use super::{tcp_pair, wait_for, PATIENCE};
@@ -18,6 +18,7 @@ pub(crate) fn settings() -> Settings {
         protocol: Protocol::Plain { pings: None },
         max_message: 1 << 20,
         max_queued: 64 << 20,
+        overflow: Overflow::Close,
         stall_limit: PATIENCE,
         close_limit: Duration::from_secs(2),
         tells: false,

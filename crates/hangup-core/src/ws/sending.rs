@@ -1,0 +1,252 @@
+//! Sending on a WebSocket: at once if the kernel has room, and in order.
+
+use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::codec;
+use super::delivery::Delivery;
+use super::outbox::{Outbox, Pushed};
+use super::socket::{WebSocket, NO_CLOSE_FRAME};
+use super::strand::Ending;
+use crate::cause::{Cause, Op};
+use crate::error::{Error, Result};
+use crate::fd::{Lane, Patience};
+use crate::ledger::{self, Counter};
+
+/// "Try again later", in IANA's registry of close codes.
+const TRY_AGAIN_LATER: u16 = 1013;
+
+/// What became of an offered message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// The kernel has it.
+    Sent,
+    /// It waits for the client.
+    Queued,
+    /// The connection is over, or closing.
+    Gone,
+    /// There was no room: it is lost ([`Overflow::DropNewest`](super::Overflow::DropNewest), or larger than all room).
+    Dropped,
+    /// There was no room: nothing was done ([`Overflow::Refuse`](super::Overflow::Refuse)).
+    Refused,
+    /// There was no room: the client is being closed with 1013.
+    Overflowed,
+}
+
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is left, or somebody else is at it.
+    All,
+    /// Something is left.
+    Some,
+    /// Something is left, and the kernel has no room.
+    Full,
+}
+
+impl WebSocket {
+    /// Offers frames (see [`codec::frame`]) that must be neither separated nor dropped. A forked child has nothing to
+    /// say here.
+    pub fn offer(&self, frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>) -> Offered {
+        match self.push(frames, None) {
+            Offered::Queued => self.deliver(),
+            decided => decided,
+        }
+    }
+
+    /// Offers the frames of one message, which may be dropped or replaced as `delivery` says.
+    pub fn offer_with(&self, frames: &[Bytes], delivery: &Delivery) -> Offered {
+        match self.enqueue(frames, delivery) {
+            Offered::Queued => self.deliver(),
+            decided => decided,
+        }
+    }
+
+    /// As [`WebSocket::offer_with`], without an attempt to send: [`WebSocket::deliver`] is called after it.
+    pub(super) fn enqueue(&self, frames: &[Bytes], delivery: &Delivery) -> Offered {
+        self.push(frames.iter().cloned(), Some(delivery))
+    }
+
+    fn push(
+        &self,
+        frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>,
+        delivery: Option<&Delivery>,
+    ) -> Offered {
+        if self.guarded().is_inherited() {
+            return Offered::Gone; // in a forked child: the stream is the parent's
+        }
+        let mut outbox = self.outbox();
+        let pushed = outbox.push(frames, delivery);
+        let made_room = outbox.makes_room(); // by what was dropped
+        drop(outbox);
+        if made_room {
+            self.tell_of_room();
+        }
+        match pushed {
+            Pushed::Queued => Offered::Queued,
+            Pushed::Dropped => Offered::Dropped,
+            Pushed::Refused => Offered::Refused,
+            Pushed::Sealed => Offered::Gone,
+            Pushed::Overflowed => {
+                self.cut_short(Ending::Overflow);
+                Offered::Overflowed
+            }
+        }
+    }
+
+    /// Closes with `code` after what waits was sent; with [`NO_CLOSE_FRAME`] the stream ends there. Never waits.
+    pub fn close(&self, code: u16, reason: &str) {
+        if self.guarded().is_inherited() {
+            return;
+        }
+        let frame = (code != NO_CLOSE_FRAME).then(|| codec::close(code, reason));
+        let is_first = self.seal((code, reason, Ending::Here), |outbox| outbox.seal(frame));
+        if !is_first && self.gone_since.get().is_some() {
+            self.end(Ending::Transport); // nobody is interested in the rest
+        }
+    }
+
+    /// Closes a client that does not keep up. What waits is thrown away, apart from what has begun to leave.
+    pub(super) fn cut_short(&self, why: Ending) {
+        let (reason, counter) = match why {
+            Ending::Stalled => ("nothing was read in time", Counter::WriteStalls),
+            _ => ("too much waits to be read", Counter::QueueOverflows),
+        };
+        let frame = codec::close(TRY_AGAIN_LATER, reason);
+        if self.seal((TRY_AGAIN_LATER, reason, why), |outbox| outbox.cut_short(frame)) {
+            ledger::count(counter);
+        }
+    }
+
+    /// Has nothing follow what `seal` adds. False if it was so already.
+    fn seal(&self, (code, reason, why): (u16, &str, Ending), seal: impl FnOnce(&mut Outbox) -> bool) -> bool {
+        let mut outbox = self.outbox();
+        let is_first = seal(&mut outbox);
+        let made_room = outbox.makes_room();
+        drop(outbox);
+        if is_first {
+            let _ = self.closed_with.set((code, reason.to_owned(), why)); // sealed once, so set once
+            if made_room {
+                self.tell_of_room();
+            }
+            self.deliver();
+            self.wake();
+        }
+        is_first
+    }
+
+    /// Waits until no more than `level` bytes wait to be sent, or nothing can be sent any more; at most for `limit`.
+    /// False if time is up: then the dispatcher is told as soon as there is room ([`Settings::tells`]).
+    pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
+        if self.guarded().is_inherited() {
+            return true;
+        }
+        let deadline = Instant::now() + limit;
+        let mut outbox = self.outbox();
+        while !outbox.has_room(level) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            outbox = self.room.wait_timeout(outbox, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn tell_of_room(&self) {
+        self.room.notify_all();
+        self.tell();
+    }
+
+    /// Forgets what waits: the client is gone.
+    pub(super) fn give_up(&self) {
+        let mut outbox = self.outbox();
+        outbox.clear();
+        let made_room = outbox.makes_room();
+        drop(outbox);
+        if made_room {
+            self.tell_of_room();
+        }
+    }
+
+    /// Sends what waits, unless somebody else is at it or the kernel has no room; the task sends the rest.
+    pub(super) fn deliver(&self) -> Offered {
+        if self.blocked.load(Ordering::Acquire) {
+            return Offered::Queued;
+        }
+        match self.flush(1) {
+            Ok(Flushed::All) => Offered::Sent,
+            Ok(Flushed::Some | Flushed::Full) => {
+                self.wake();
+                Offered::Queued
+            }
+            Err(error) => {
+                self.give_up_sending(&error);
+                Offered::Gone
+            }
+        }
+    }
+
+    /// The client takes no more. What it said before it left is still read, up to the end of the stream, if that is
+    /// reached within the limit for a client that stalls.
+    pub(super) fn give_up_sending(&self, error: &Error) {
+        if error.cause == Cause::PeerGone {
+            self.gone_since.get_or_init(tokio::time::Instant::now);
+            self.give_up();
+            self.wake();
+        } else {
+            self.end(Ending::Transport); // which the task reports
+        }
+    }
+
+    /// Sends at most `batches` times what waits.
+    pub(super) fn flush(&self, batches: usize) -> Result<Flushed> {
+        for _ in 0..batches {
+            let lane = match self.guarded().lane(Lane::Write, Op::Send, Patience::Never) {
+                Ok(lane) => lane,
+                // Whoever holds the lane looks at the queue again after leaving it.
+                Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {
+                    return Ok(Flushed::All)
+                }
+                Err(error) => return Err(error),
+            };
+            let batch = self.outbox().lend();
+            if let Some(batch) = batch {
+                let sent = batch.send(&lane);
+                let made_room = self.strike_off(*sent.as_ref().unwrap_or(&0));
+                match sent {
+                    Ok(count) => {
+                        self.blocked.store(false, Ordering::Release); // there was room
+                        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    }
+                    Err(error) if error.cause == Cause::WouldBlock => {
+                        self.blocked.store(true, Ordering::Release);
+                        return Ok(Flushed::Full);
+                    }
+                    Err(error) if error.cause == Cause::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+                drop(lane);
+                if made_room {
+                    self.tell_of_room();
+                }
+            } else {
+                drop(lane);
+            }
+            if self.outbox().is_empty() {
+                return Ok(Flushed::All);
+            }
+        }
+        Ok(Flushed::Some)
+    }
+
+    /// Whether there is the room now that somebody waits for.
+    fn strike_off(&self, count: usize) -> bool {
+        let mut outbox = self.outbox();
+        outbox.advance(count);
+        outbox.makes_room()
+    }
+}
