@@ -173,11 +173,7 @@ def refusing(server: Any, stock: Callable[[str, Any], Any]) -> Callable[[str, An
             if not data and not (data == b"" and eio_sid in attached):
                 raise Malformed("empty")
             stock(eio_sid, data)
-        except ValueError as error:
-            trace = error.__traceback__
-            by_stock = trace is not None and trace.tb_next is not None and trace.tb_next.tb_next is None
-            if not by_stock and not isinstance(error, Malformed):
-                raise  # a handler's
+        except Malformed as error:  # a handler's ValueError is not ours
             logger.debug("hangup: %s sent no packet of Socket.IO: %s", eio_sid, error)
             socket = eio.sockets.get(eio_sid)
             if socket is not None and not socket.queue.refuse(NOT_A_PACKET):
