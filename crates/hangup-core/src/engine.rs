@@ -66,6 +66,9 @@ fn start() -> io::Result<Handle> {
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name("hangup-engine".to_owned()).spawn(move || {
         crate::fd::sys::block_all_signals();
+        // Where it shares a core with the handlers, it would interrupt them at each message: what they emit next
+        // would not leave together, and each message would cost two switches of the core. Refused, it is only that.
+        crate::fd::sys::wait_for_turn();
         runtime.block_on(std::future::pending::<()>());
     })?;
     Ok(handle)

@@ -206,6 +206,15 @@ pub(crate) fn block_all_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) };
 }
 
+/// Has the calling thread not interrupt others when it wakes up (SCHED_BATCH, sched(7)); it gets its share all the same.
+/// False if the kernel refuses.
+#[cfg(feature = "engine")]
+pub(crate) fn wait_for_turn() -> bool {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a local that lives through the call; 0 names the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &parameters) == 0 }
+}
+
 /// Has fork(2) call these on the forking thread, around it (pthread_atfork(3)).
 pub(crate) fn at_fork(
     before: extern "C" fn(),
