@@ -7,7 +7,16 @@ import os
 import sys
 from collections.abc import Iterator
 
-from . import bench_emit, bench_fanout, bench_http, bench_import, bench_mutex, bench_socket, bench_websocket
+from . import (
+    _peers,
+    bench_emit,
+    bench_fanout,
+    bench_http,
+    bench_import,
+    bench_mutex,
+    bench_socket,
+    bench_websocket,
+)
 from ._load import client_name
 from ._machine import cores, facts
 from ._report import say, table, write
@@ -38,6 +47,7 @@ def main() -> int:
             "only one core may be used: client and server share it, and the ratios of requests/s lean towards 1"
         )
     before, rows = facts(), []
+    before["versions"].update(_peers.versions())
     for name in wanted:
         say(f"  measuring {name} ...")
         for row in _measure(name, chosen):

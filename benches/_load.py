@@ -66,18 +66,19 @@ def hangup_load_program() -> str:
     return str(program)
 
 
-def hangup_load(core: int, limit: float, *arguments: str) -> dict[str, Any]:
+def hangup_load(core: int, limit: float, *arguments: str, gives_way: bool = False) -> dict[str, Any]:
     """What the client for WebSockets reports, with ``"failures"`` by their names.
 
     Args:
         core: for the client.
         limit: seconds within which it has to end.
         arguments: of its command line.
+        gives_way: to everybody else on that core.
 
     Raises:
         LoadFailed: it did not come to a report.
     """
-    command = pinned(core, [hangup_load_program(), *arguments])
+    command = pinned(core, [hangup_load_program(), *arguments], gives_way)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +19,18 @@ _BUILD_SECONDS = 900
 _FLASK = "benches.socketio_apps:flask()"
 _NODE = ROOT / "benches" / "node"
 _SOCKETIOXIDE = ROOT / "benches" / "socketioxide"
+_LOCKED = re.compile(r'name = "socketioxide"\nversion = "([^"]+)"')
+
+
+def versions() -> dict[str, str]:
+    """Of those that are not Python's; "" for what is not there."""
+    found = {"socketioxide": "", "socket.io": ""}
+    if locked := _LOCKED.search((_SOCKETIOXIDE / "Cargo.lock").read_text()):
+        found["socketioxide"] = locked.group(1)
+    package = _NODE / "node_modules" / "socket.io" / "package.json"
+    if package.exists():
+        found["socket.io"] = json.loads(package.read_text())["version"]
+    return found
 
 
 def gevent(core: int) -> Process:

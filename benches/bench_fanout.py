@@ -34,6 +34,7 @@ class Load(NamedTuple):
     window: int = 8
     stalled: int = 0
     broadcasts: Optional[int] = None
+    gives_way: bool = False
 
     def run(self, server: Process, core: int, seconds: float) -> dict[str, Any]:
         """The client's report.
@@ -59,7 +60,7 @@ class Load(NamedTuple):
             if (value := getattr(self, name)) is not None:
                 words += [f"--{name}", str(value)]
         limit = seconds + crowd / _CONNECTS_A_SECOND + _GRACE_SECONDS
-        report = hangup_load(core, limit, *words)
+        report = hangup_load(core, limit, *words, gives_way=self.gives_way)
         if set(report["failures"]) - {"reordered"}:
             raise LoadFailed(f"{report['failures']} of {report['deliveries']} deliveries")
         server.settle()

@@ -39,8 +39,8 @@ def flask() -> Any:
 def timed() -> Any:
     """Flask-SocketIO that times each ``emit`` of a broadcast.
 
-    ``/times`` gives what was measured since it was last asked. ``/count`` has a second thread count from then on, which
-    shows for how long the interpreter lock is held.
+    ``/times`` gives what was measured since it was last asked. ``/count/CORE`` has a second thread count from then on,
+    which shows for how long the interpreter lock is held.
     """
     from flask import Flask, jsonify
     from flask_socketio import SocketIO, emit
@@ -66,9 +66,9 @@ def timed() -> Any:
     def times() -> Any:
         return jsonify(stopwatch.take())
 
-    @app.get("/count")
-    def count() -> Any:
-        stopwatch.count()
+    @app.get("/count/<int:core>")
+    def count(core: int) -> Any:
+        stopwatch.count(core)
         return jsonify("counting")
 
     return app
