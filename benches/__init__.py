@@ -13,8 +13,8 @@ Method
     so that no wake-up of another process hides what the call itself costs.
     ``import``: fresh interpreters with and without the import, byte-code cached.
     ``mutex``: criterion's own estimate.
-    ``flask``, ``bare``: a WebSocket service of ours and one of another stack, each on the servers' core, with the native client
-    (``crates/hangup-load``) on the other.
+    ``flask``, ``bare``: a WebSocket service of ours and one of another stack, each on the servers' core, with the
+    native client (``crates/hangup-load``) on the other.
     ``fanout``: broadcasts through the same services, a window of them in flight; numbers that do not arrive exactly
     once fail the row. "stock" is the peer that the row names. The bare send loop (``hangup-load peer``) is the least
     a broadcast can cost. socketioxide is built from crates.io when its row is first run. Ten thousand clients need

@@ -27,13 +27,12 @@ use serde_json::{json, Value};
 
 use crate::client::{Failure, Target};
 use crate::connection::{unexpected, Connecting, Connection};
-use crate::process;
+use crate::process::{cpu_seconds, Watched};
 use crate::sequence::{Arrival, Sequence, Window};
 
 const DRIVER: usize = 0;
 const BUFFER: usize = 256 * 1024;
 const NEWS: &[u8] = b"42[\"news\",{\"n\":";
-const SAMPLE_EVERY: Duration = Duration::from_millis(10);
 
 /// What is broadcast, and to whom.
 #[derive(Args, Debug)]
@@ -79,7 +78,7 @@ pub(crate) fn run(target: &Target, arguments: &Arguments) -> Result<(Value, u64)
     crowd.connect(target, arguments)?;
     let connect_seconds = began.elapsed().as_secs_f64();
     let mut watched = Watched::new(arguments.watch)?;
-    let own = process::cpu_seconds("self")?;
+    let own = cpu_seconds("self")?;
     let began = Instant::now();
     crowd.broadcast(arguments, target.patience, &mut watched)?;
     let seconds = began.elapsed().as_secs_f64();
@@ -95,7 +94,7 @@ pub(crate) fn run(target: &Target, arguments: &Arguments) -> Result<(Value, u64)
         "p90_us": percentile(0.9),
         "p99_us": percentile(0.99),
         "max_us": crowd.latencies.max(),
-        "client_cpu_seconds": process::cpu_seconds("self")? - own,
+        "client_cpu_seconds": cpu_seconds("self")? - own,
         "server": watched.to_json()?,
         "failures": crowd.failures,
     });
@@ -276,44 +275,15 @@ fn number_of(packet: &[u8], payload: usize) -> Option<u64> {
     Some(rest[..digits].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// The server, if its process is known.
-#[derive(Debug)]
-struct Watched {
-    pid: Option<String>,
-    cpu_seconds: f64,
-    resident: u64,
-    most_resident: u64,
-    sampled: Instant,
-}
+#[cfg(test)]
+mod tests {
+    use super::number_of;
 
-impl Watched {
-    fn new(pid: Option<u32>) -> Result<Self, Failure> {
-        let pid = pid.map(|pid| pid.to_string());
-        let (cpu_seconds, resident) = match &pid {
-            Some(pid) => (process::cpu_seconds(pid)?, process::resident(pid)?),
-            None => (0.0, 0),
-        };
-        Ok(Self { pid, cpu_seconds, resident, most_resident: resident, sampled: Instant::now() })
-    }
-
-    fn sample(&mut self) -> Result<(), Failure> {
-        if let Some(pid) = &self.pid {
-            if self.sampled.elapsed() > SAMPLE_EVERY {
-                self.most_resident = self.most_resident.max(process::resident(pid)?);
-                self.sampled = Instant::now();
-            }
-        }
-        Ok(())
-    }
-
-    fn to_json(&self) -> Result<Value, Failure> {
-        let Some(pid) = &self.pid else { return Ok(Value::Null) };
-        let resident = process::resident(pid)?;
-        Ok(json!({
-            "cpu_seconds": process::cpu_seconds(pid)? - self.cpu_seconds,
-            "resident_before": self.resident,
-            "resident_after": resident,
-            "resident_at_most": self.most_resident.max(resident),
-        }))
+    #[test]
+    fn a_broadcast_is_told_by_its_beginning_and_its_length() {
+        assert_eq!(number_of(b"42[\"news\",{\"n\":107,\"text\":\"xxx\"}]", 3), Some(107));
+        assert_eq!(number_of(b"42[\"news\",{\"n\":107,\"text\":\"xx\"}]", 3), None);
+        assert_eq!(number_of(b"42[\"news\",{\"n\":,\"text\":\"xxxx\"}]", 3), None);
+        assert_eq!(number_of(b"42[\"echo\",\"xxx\"]", 3), None);
     }
 }
