@@ -77,6 +77,7 @@ types: build
 
 test-rust:
 	cargo test $(CORE) --all-features --release --quiet
+	cargo test -p hangup-load --quiet
 
 test-loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test $(CORE) --lib --release --quiet

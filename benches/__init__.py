@@ -13,6 +13,12 @@ Method
     so that no wake-up of another process hides what the call itself costs.
     ``import``: fresh interpreters with and without the import, byte-code cached.
     ``mutex``: criterion's own estimate.
+    ``flask``, ``bare``: a WebSocket service of ours and one of another stack, each on the servers' core, with the
+    native client (``crates/hangup-load``) on the other.
+    ``fanout``: broadcasts through the same services, a window of them in flight; numbers that do not arrive exactly
+    once fail the row. "stock" is the peer that the row names. The bare send loop (``hangup-load peer``) is the least
+    a broadcast can cost. socketioxide is built from crates.io when its row is first run. Ten thousand clients need
+    ``ulimit -n`` above 11,000. ``python -m benches.plot`` draws the cost of a recipient from the newest result file.
 
     ``--control`` compares stock with stock: what such a run shows as a ratio is the resolution of the machine.
     A verdict is "unclear" where the bar lies between the quartiles of the pairs.

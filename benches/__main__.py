@@ -7,7 +7,16 @@ import os
 import sys
 from collections.abc import Iterator
 
-from . import bench_http, bench_import, bench_mutex, bench_socket, bench_websocket
+from . import (
+    _peers,
+    bench_emit,
+    bench_fanout,
+    bench_http,
+    bench_import,
+    bench_mutex,
+    bench_socket,
+    bench_websocket,
+)
 from ._load import client_name
 from ._machine import cores, facts
 from ._report import say, table, write
@@ -19,6 +28,8 @@ NAMES = (
     *bench_import.CASES,
     *bench_mutex.CASES,
     *bench_websocket.CASES,
+    *bench_fanout.CASES,
+    *bench_emit.CASES,
 )
 
 
@@ -36,6 +47,7 @@ def main() -> int:
             "only one core may be used: client and server share it, and the ratios of requests/s lean towards 1"
         )
     before, rows = facts(), []
+    before["versions"].update(_peers.versions())
     for name in wanted:
         say(f"  measuring {name} ...")
         for row in _measure(name, chosen):
@@ -64,6 +76,11 @@ def _measure(name: str, chosen: argparse.Namespace) -> Iterator[Row]:
     elif name in bench_websocket.CASES:
         length = bench_websocket.QUICK if chosen.quick else bench_websocket.THOROUGH
         yield from bench_websocket.measure(name, length, chosen.control)
+    elif name in bench_fanout.CASES:
+        span = bench_fanout.QUICK if chosen.quick else bench_fanout.THOROUGH
+        yield from bench_fanout.measure(name, span, chosen.control)
+    elif name in bench_emit.CASES:
+        yield from bench_emit.measure(name, bench_emit.QUICK if chosen.quick else bench_emit.THOROUGH)
     elif name in bench_import.CASES:
         pairs = bench_import.QUICK if chosen.quick else bench_import.THOROUGH
         yield from bench_import.measure(name, pairs, chosen.control)

@@ -1,4 +1,5 @@
-"""Load on one address, by wrk if it is installed, else by a client of our own (:mod:`benches.client`)."""
+"""Load on one address: HTTP by wrk if it is installed, else by a client of our own (:mod:`benches.client`); WebSockets
+by ``crates/hangup-load``."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 from ._machine import pinned
-from ._process import ROOT
+from ._process import ROOT, Unavailable
 
 _TOTAL = re.compile(r"(\d+) requests in ([0-9.]+)(us|ms|s|m)")
 _GRACE_SECONDS = 30
@@ -50,6 +52,42 @@ def load(port: int, core: int, connections: int, seconds: int) -> tuple[float, f
     own = [sys.executable, "-m", "benches.client", str(port), str(connections), str(seconds)]
     answers, took = json.loads(_run(core, own, seconds))
     return answers, took
+
+
+def hangup_load_program() -> str:
+    """The path of the client for WebSockets.
+
+    Raises:
+        Unavailable: it was not built.
+    """
+    program = ROOT / "target" / "release" / "hangup-load"
+    if not program.exists():
+        raise Unavailable("cargo build --release -p hangup-load")
+    return str(program)
+
+
+def hangup_load(core: int, limit: float, *arguments: str, gives_way: bool = False) -> dict[str, Any]:
+    """What the client for WebSockets reports, with ``"failures"`` by their names.
+
+    Args:
+        core: for the client.
+        limit: seconds within which it has to end.
+        arguments: of its command line.
+        gives_way: to everybody else on that core.
+
+    Raises:
+        LoadFailed: it did not come to a report.
+    """
+    command = pinned(core, [hangup_load_program(), *arguments], gives_way)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise LoadFailed(f"hangup-load did not end within {limit:.0f} s") from None
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise LoadFailed(done.stdout + done.stderr) from None
+    return report
 
 
 def _run(core: int, command: list[str], seconds: int) -> str:

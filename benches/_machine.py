@@ -9,6 +9,19 @@ import sys
 from importlib import metadata
 from typing import Any
 
+_PACKAGES = (
+    "hangup",
+    "gunicorn",
+    "gevent",
+    "gevent-websocket",
+    "eventlet",
+    "Flask-SocketIO",
+    "python-socketio",
+    "simple-websocket",
+    "uvicorn",
+    "granian",
+)
+
 
 def cores() -> tuple[int, int]:
     """The core of servers (and of what runs in one process), and the core of load clients.
@@ -19,11 +32,17 @@ def cores() -> tuple[int, int]:
     return allowed[0], allowed[-1]
 
 
-def pinned(core: int, command: list[str]) -> list[str]:
-    """``command``, to be run on ``core`` by an interpreter that pins itself and becomes it."""
-    become = (
-        "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.execvp(sys.argv[2], sys.argv[2:])"
-    )
+def pinned(core: int, command: list[str], gives_way: bool = False) -> list[str]:
+    """``command``, to be run on ``core`` by an interpreter that pins itself and becomes it.
+
+    Args:
+        core: the only one it may use.
+        command: found on the path.
+        gives_way: to everybody who wants that core.
+    """
+    policy = "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); " if gives_way else ""
+    pin = "os.sched_setaffinity(0, {int(sys.argv[1])}); "
+    become = f"import os, sys; {policy}{pin}os.execvp(sys.argv[2], sys.argv[2:])"
     return [sys.executable, "-S", "-c", become, str(core), *command]
 
 
@@ -32,7 +51,7 @@ def facts() -> dict[str, Any]:
     return {
         "commit": _output("git", "rev-parse", "HEAD"),
         "changed_files": len((_output("git", "status", "--porcelain") or "").splitlines()),
-        "versions": {name: _version(name) for name in ("hangup", "gunicorn", "gevent")},
+        "versions": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "kernel": platform.release(),
         "cpu": _cpu_model(),

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _BOOT_SECONDS = 20.0
 _STOP_SECONDS = 5.0
+_SETTLE_SECONDS = 5.0
+_QUIET_SECONDS = 0.2
 #: Of the environment that servers do not get.
 _UNWANTED = (
     "GUNICORN_CMD_ARGS",
@@ -124,6 +126,13 @@ class Process:
         fields = Path(f"/proc/{self.pid()}/stat").read_text().rpartition(")")[2].split()
         user, system = fields[11:13]  # proc(5): utime and stime
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def settle(self) -> None:
+        """Waits until clients that left cost nothing any more: the other server has the same core."""
+        deadline, before = time.monotonic() + _SETTLE_SECONDS, -1.0
+        while time.monotonic() < deadline and (now := self.cpu()) > before:
+            before = now
+            time.sleep(_QUIET_SECONDS)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Waits for ``condition``.

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any, Callable, NamedTuple, Optional
 
-from ._load import LoadFailed
-from ._machine import cores, pinned
-from ._process import ROOT, Process, Unavailable
+from . import _peers
+from ._load import LoadFailed, hangup_load
+from ._machine import cores
+from ._process import Process, Unavailable
 from ._rows import Bar, Row, compared, paired, skipped
-from ._server import LISTENING, Server
+from ._server import Server
 
 CLIENTS = 100
 CONNECTS = 500
 _GRACE_SECONDS = 60
-_SETTLE_SECONDS = 5.0
-_QUIET_SECONDS = 0.2
 _THREADS = 8
-_NODE = ROOT / "benches" / "node"
 
 
 class Case(NamedTuple):
@@ -44,33 +37,8 @@ class Case(NamedTuple):
     slowest: Optional[Bar] = None
 
 
-def _gevent(core: int) -> Process:
-    _needs("gevent", "geventwebsocket")
-    worker = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
-    return Server(False, worker, "benches.socketio_apps:flask()", core, env={"MODE": "gevent"})
-
-
 def _gthread(core: int) -> Process:
-    # A thread for every client: fewer, and the others wait until it leaves.
-    return Server(False, "gthread", "benches.socketio_apps:flask()", core, threads=CONNECTS + CLIENTS)
-
-
-def _uvicorn(core: int) -> Process:
-    _needs("uvicorn", "websockets")
-    command = ["-m", "uvicorn", "--factory", "benches.socketio_apps:asyncio", "--port", "0"]
-    return Process(command, r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)", core)
-
-
-def _node(core: int) -> Process:
-    if not (_NODE / "node_modules" / "socket.io").is_dir():
-        raise Unavailable("Node's Socket.IO: npm ci in benches/node")
-    return Process([shutil.which("node") or "node", str(_NODE / "server.js")], LISTENING, core)
-
-
-def _needs(*modules: str) -> None:
-    missing = [name for name in modules if find_spec(name) is None]
-    if missing:
-        raise Unavailable(f"pip install {' '.join(missing)}")
+    return _peers.gthread(core, CONNECTS + CLIENTS)
 
 
 def _at_least(limit: float) -> Bar:
@@ -78,10 +46,10 @@ def _at_least(limit: float) -> Bar:
 
 
 CASES = {
-    "flask-against-gevent": Case("flask", _gevent, _at_least(2), _at_least(3), Bar(1 / 3)),
+    "flask-against-gevent": Case("flask", _peers.gevent, _at_least(2), _at_least(3), Bar(1 / 3)),
     "flask-against-gthread": Case("flask", _gthread, None, _at_least(8)),
-    "bare-against-uvicorn": Case("bare", _uvicorn, None, _at_least(3)),
-    "bare-against-node": Case("bare", _node, None, _at_least(1)),
+    "bare-against-uvicorn": Case("bare", _peers.uvicorn, None, _at_least(3)),
+    "bare-against-node": Case("bare", _peers.node, None, _at_least(1)),
 }
 
 
@@ -171,24 +139,9 @@ class _Side:
         return self.result.echoes
 
     def _load(self, *arguments: str) -> dict[str, Any]:
-        program = ROOT / "target" / "release" / "hangup-load"
-        if not program.exists():
-            raise Unavailable("cargo build --release -p hangup-load")
-        command = pinned(self._core, [str(program), f"127.0.0.1:{self._server.port}", *arguments])
-        limit = self._seconds + _GRACE_SECONDS
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-        except subprocess.TimeoutExpired:
-            raise LoadFailed(f"hangup-load did not end within {limit} s") from None
-        if done.returncode:
-            raise LoadFailed(done.stdout + done.stderr)
-        self._settle()
-        counted: dict[str, Any] = json.loads(done.stdout)
+        address = f"127.0.0.1:{self._server.port}"
+        counted = hangup_load(self._core, self._seconds + _GRACE_SECONDS, address, *arguments)
+        if counted["failures"]:
+            raise LoadFailed(str(counted))
+        self._server.settle()
         return counted
-
-    def _settle(self) -> None:
-        """Waits until the clients that left cost nothing any more: the other server has the same core."""
-        deadline, before = time.monotonic() + _SETTLE_SECONDS, -1.0
-        while time.monotonic() < deadline and (now := self._server.cpu()) > before:
-            before = now
-            time.sleep(_QUIET_SECONDS)

@@ -1,4 +1,5 @@
-"""The Socket.IO services that are measured: one event, ``echo``, answered by an event. In the words of their docs."""
+"""The Socket.IO services that are measured, in the words of their docs: ``echo`` is answered by an event, ``broadcast``
+by ``news`` to everybody."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import os
 from typing import Any
 
 import socketio
+
+from ._stopwatch import Stopwatch
 
 _MODE = os.environ.get("MODE", "threading")
 
@@ -22,9 +25,51 @@ def flask() -> Any:
     def echo(data: str) -> None:
         emit("echo", data)
 
+    @server.on("broadcast")
+    def broadcast(data: Any) -> None:
+        emit("news", data, broadcast=True)
+
     @app.get("/")
     def ready() -> str:
         return "ready"
+
+    return app
+
+
+def timed() -> Any:
+    """Flask-SocketIO that times each ``emit`` of a broadcast.
+
+    ``/times`` gives what was measured since it was last asked. ``/count/CORE`` has a second thread count from then on,
+    which shows for how long the interpreter lock is held.
+    """
+    from flask import Flask, jsonify
+    from flask_socketio import SocketIO, emit
+
+    app = Flask(__name__)
+    server = SocketIO(app, async_mode="threading")
+    stopwatch = Stopwatch()
+
+    @server.on("echo")
+    def echo(data: str) -> None:
+        emit("echo", data)
+
+    @server.on("broadcast")
+    def broadcast(data: Any) -> None:
+        with stopwatch.timing():
+            emit("news", data, broadcast=True)
+
+    @app.get("/")
+    def ready() -> str:
+        return "ready"
+
+    @app.get("/times")
+    def times() -> Any:
+        return jsonify(stopwatch.take())
+
+    @app.get("/count/<int:core>")
+    def count(core: int) -> Any:
+        stopwatch.count(core)
+        return jsonify("counting")
 
     return app
 
@@ -36,6 +81,10 @@ def bare() -> Any:
     @server.event
     def echo(sid: str, data: str) -> None:
         server.emit("echo", data, to=sid)
+
+    @server.event
+    def broadcast(_sid: str, data: Any) -> None:
+        server.emit("news", data)
 
     def ready(_environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Length", "5")])
@@ -51,5 +100,9 @@ def asyncio() -> Any:
     @server.event
     async def echo(sid: str, data: str) -> None:
         await server.emit("echo", data, to=sid)
+
+    @server.event
+    async def broadcast(_sid: str, data: Any) -> None:
+        await server.emit("news", data)
 
     return socketio.ASGIApp(server)

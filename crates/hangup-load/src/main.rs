@@ -1,5 +1,7 @@
 //! `hangup-load`: many WebSocket clients from one thread, for benchmarks.
 //!
+//! By itself it measures connects and echoes, `fanout` broadcasts, and `peer` is the least server that broadcasts.
+//!
 //! # Promised
 //! Every figure is counted at the client: a client is connected when the server has said so in its own protocol, and an
 //! echo has happened when its answer was read. One line of JSON on standard output. A client that fails is counted,
@@ -15,13 +17,22 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command's output
 
 mod client;
+mod connection;
+mod fanout;
+mod frames;
 mod load;
+mod peer;
+mod process;
+mod sequence;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use crate::client::Target;
 
 /// What is spoken on the WebSocket.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -32,10 +43,27 @@ enum Speaks {
     Plain,
 }
 
-/// What is loaded, and how.
+/// What is done; echoes by default.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    echo: Option<Echo>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Broadcasts to clients that read.
+    Fanout(fanout::Arguments),
+    /// Serves broadcasts by one send(2) for each recipient.
+    Peer(peer::Arguments),
+}
+
+/// What is loaded, and how.
+#[derive(Args, Debug)]
+struct Echo {
     /// The server's address, on loopback.
     address: SocketAddr,
     /// The WebSocket's path.
@@ -63,36 +91,50 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if !arguments.address.ip().is_loopback() {
-        eprintln!("hangup-load: {} is not a loopback address", arguments.address);
-        return ExitCode::from(2);
+    let done = match (arguments.mode, arguments.echo) {
+        (Some(Mode::Fanout(arguments)), _) => {
+            target(arguments.address, &arguments.path, Speaks::SocketIo, arguments.patience)
+                .and_then(|target| fanout::run(&target, &arguments).map_err(|failure| failure.to_string()))
+        }
+        (Some(Mode::Peer(arguments)), _) => {
+            peer::run(&arguments).map(|()| (Value::Null, 0)).map_err(|error| error.to_string())
+        }
+        (None, Some(arguments)) => echo(&arguments),
+        (None, None) => unreachable!("clap asks for an address or a mode"),
+    };
+    match done {
+        Ok((report, failed)) => {
+            println!("{report}");
+            ExitCode::from(u8::from(failed > 0))
+        }
+        Err(problem) => {
+            eprintln!("hangup-load: {problem}");
+            ExitCode::from(2)
+        }
     }
-    let (Ok(seconds), Ok(patience)) =
-        (Duration::try_from_secs_f64(arguments.seconds), Duration::try_from_secs_f64(arguments.patience))
-    else {
-        eprintln!("hangup-load: --seconds and --patience take seconds");
-        return ExitCode::from(2);
-    };
-    let target = client::Target {
-        address: arguments.address,
-        url: format!("ws://{}{}", arguments.address, arguments.path),
-        speaks: arguments.speaks,
-        patience,
-    };
+}
+
+fn echo(arguments: &Echo) -> Result<(Value, u64), String> {
+    let target = target(arguments.address, &arguments.path, arguments.speaks, arguments.patience)?;
     let plan = load::Plan {
         clients: arguments.clients,
         connecting: arguments.connecting,
-        seconds,
+        seconds: duration(arguments.seconds)?,
         payload: arguments.payload,
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("hangup-load: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let report = runtime.block_on(load::run(target, &plan));
-    println!("{}", report.to_json());
-    ExitCode::from(u8::from(report.failed() > 0))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime.map_err(|error| error.to_string())?.block_on(load::run(target, &plan));
+    Ok((report.to_json(), report.failed() as u64))
+}
+
+fn target(address: SocketAddr, path: &str, speaks: Speaks, patience: f64) -> Result<Target, String> {
+    if !address.ip().is_loopback() {
+        return Err(format!("{address} is not a loopback address"));
+    }
+    let patience = duration(patience)?;
+    Ok(Target { address, url: format!("ws://{address}{path}"), speaks, patience })
+}
+
+fn duration(seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
