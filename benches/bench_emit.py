@@ -57,7 +57,7 @@ def _caller(name: str, plan: Plan) -> Iterator[Row]:
     callers, shares = [], []
     home, away = cores()
     for _ in range(plan.rounds):
-        with ours(home, "timed") as server:
+        with ours(home, "timed()") as server:
             load = Load(clients, window=1, broadcasts=plan.timed)
             load.run(server, away, _LONG)
             caller = statistics.median(took for took, _ in _get(server, "/times"))
@@ -78,7 +78,7 @@ def _memory(plan: Plan) -> Iterator[Row]:
     load = Load(_MEMORY_CLIENTS - _STALLED - 1, payload=64 * 1024, stalled=_STALLED, broadcasts=plan.large)
     grown = []
     for _ in range(plan.rounds):
-        with ours(home) as server:
+        with ours(home, f"budgeted({BUDGET})") as server:
             memory = load.run(server, away, _LONG)["server"]
             grown.append((memory["resident_at_most"] - memory["resident_before"]) / MEGABYTE)
     note = f"{plan.large} broadcasts of 64 KiB to {_MEMORY_CLIENTS} clients, of which {_STALLED} do not read"

@@ -99,9 +99,9 @@ class Case(NamedTuple):
     name: str = ""
 
 
-def ours(core: int, app: str = "flask") -> Server:
+def ours(core: int, app: str = "flask()") -> Server:
     """Flask-SocketIO on gthread with hangup."""
-    return Server(True, "gthread", f"benches.socketio_apps:{app}()", core, threads=_THREADS)
+    return Server(True, "gthread", f"benches.socketio_apps:{app}", core, threads=_THREADS)
 
 
 def _gthread(core: int) -> Process:

@@ -13,13 +13,13 @@ from ._stopwatch import Stopwatch
 _MODE = os.environ.get("MODE", "threading")
 
 
-def flask() -> Any:
+def flask(**options: Any) -> Any:
     """Flask-SocketIO, as a WSGI application."""
     from flask import Flask
     from flask_socketio import SocketIO, emit
 
     app = Flask(__name__)
-    server = SocketIO(app, async_mode=_MODE)
+    server = SocketIO(app, async_mode=_MODE, **options)
 
     @server.on("echo")
     def echo(data: str) -> None:
@@ -34,6 +34,13 @@ def flask() -> Any:
         return "ready"
 
     return app
+
+
+def budgeted(budget: int) -> Any:
+    """The same, with so many bytes for what waits for each client."""
+    from hangup.flask_socketio import NativeManager
+
+    return flask(client_manager=NativeManager(policy="drop_oldest", budget=budget))
 
 
 def timed() -> Any:
