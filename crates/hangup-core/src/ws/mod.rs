@@ -27,6 +27,8 @@ pub mod dispatch;
 pub mod engine_io;
 mod keep_alive;
 mod outbox;
+#[cfg(test)]
+mod outbox_tests;
 mod poll;
 mod sending;
 mod settings;

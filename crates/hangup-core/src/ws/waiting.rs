@@ -222,3 +222,40 @@ impl Waiting {
         self.newest = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn keys_that_come_once_are_forgotten() {
+        let mut waiting = Waiting::default();
+        let frame = Bytes::from_static(b"frame");
+        for number in 0..1_000 {
+            let key: Arc<str> = number.to_string().into();
+            waiting.push([frame.clone(), frame.clone()].into_iter(), true, Some(&key));
+            waiting.advance(usize::from(number > 5) * 2 * frame.len());
+        }
+        assert_eq!(waiting.frames.len(), 12);
+        assert!(waiting.newest.as_ref().unwrap().len() < 100);
+        waiting.advance(waiting.bytes);
+        assert!(waiting.newest.is_none_or(|newest| newest.is_empty()));
+    }
+
+    #[test]
+    fn gaps_are_closed() {
+        let mut waiting = Waiting::default();
+        let (key, frame) = (Arc::from("key"), Bytes::from_static(b"frame"));
+        waiting.push([frame.clone()].into_iter(), false, None);
+        for _ in 0..1_000 {
+            if let Some((unit, _)) = waiting.of_key("key") {
+                waiting.take_out(unit);
+            }
+            waiting.push([frame.clone()].into_iter(), true, Some(&key));
+        }
+        assert!(waiting.frames.len() < 5);
+        assert_eq!(waiting.bytes, 2 * frame.len());
+    }
+}
