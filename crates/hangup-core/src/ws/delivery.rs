@@ -7,11 +7,13 @@ use std::sync::Arc;
 pub enum Overflow {
     /// The client is closed with 1013.
     Close,
-    /// The oldest messages that may be dropped go until it fits.
+    /// The oldest messages that were offered with one of the policies that drop go until it fits; if it cannot, it
+    /// is dropped.
     DropOldest,
     /// It is dropped.
     DropNewest,
-    /// It is given back: whoever offered it waits for room.
+    /// It is given back: whoever offered it waits for room
+    /// ([`WebSocket::wait_for_room`](super::WebSocket::wait_for_room)). Dropped if there never will be enough.
     Refuse,
 }
 

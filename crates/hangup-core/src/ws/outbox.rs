@@ -17,7 +17,7 @@ pub(super) struct Outbox {
     /// When something last left, or came into an empty queue.
     moved: Instant,
     sealed: bool,
-    /// Somebody waits until no more than this waits to be sent.
+    /// Somebody waits until no more than this of the limit is used.
     awaited: Option<usize>,
     dropped: u64,
     coalesced: u64,
@@ -65,11 +65,12 @@ impl Outbox {
         let left = self.waiting.cost() - older.map_or(0, |(_, cost)| cost);
         let overflow = delivery.map_or(Overflow::Close, |how| how.overflow.unwrap_or(self.overflow));
         if left + added > self.limit {
+            let never_fits = added > self.limit;
             match overflow {
                 Overflow::Close => return Pushed::Overflowed,
-                Overflow::Refuse => return Pushed::Refused,
-                Overflow::DropOldest if added <= self.limit => {}
-                Overflow::DropOldest | Overflow::DropNewest => {
+                Overflow::Refuse if !never_fits => return Pushed::Refused,
+                Overflow::DropOldest if !never_fits => {}
+                Overflow::DropOldest | Overflow::DropNewest | Overflow::Refuse => {
                     self.count_dropped();
                     return Pushed::Dropped;
                 }
@@ -143,9 +144,10 @@ impl Outbox {
         self.waiting.bytes()
     }
 
-    /// Whether no more than `level` waits, or nothing can be added anyway. If not, [`Outbox::makes_room`] will tell.
+    /// Whether no more than `level` of the limit is used, or nothing can be added anyway. If not,
+    /// [`Outbox::makes_room`] will tell.
     pub(super) fn has_room(&mut self, level: usize) -> bool {
-        let there = self.sealed || self.bytes() <= level;
+        let there = self.sealed || self.waiting.cost() <= level;
         if !there {
             self.awaited = self.awaited.max(Some(level));
         }
@@ -154,7 +156,7 @@ impl Outbox {
 
     /// True once, when there is the room that somebody waits for.
     pub(super) fn makes_room(&mut self) -> bool {
-        let made = self.awaited.is_some_and(|level| self.sealed || self.bytes() <= level);
+        let made = self.awaited.is_some_and(|level| self.sealed || self.waiting.cost() <= level);
         if made {
             self.awaited = None;
         }
