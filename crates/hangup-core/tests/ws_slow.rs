@@ -129,11 +129,11 @@ fn who_waits_for_room_and_offers_again_loses_nothing() {
 #[test]
 fn what_never_fits_is_not_waited_for() {
     let (socket, _client) = stalled(settings());
-    let huge = text(&"x".repeat(BEHIND + ROOM));
+    let huge = [text(&"x".repeat(BEHIND + ROOM))];
     for (number, overflow) in
         [Overflow::Refuse, Overflow::DropOldest, Overflow::DropNewest].iter().enumerate()
     {
-        assert_eq!(socket.offer_with(&[huge.clone()], &delivery(*overflow)), Offered::Dropped);
+        assert_eq!(socket.offer_with(&huge, &delivery(*overflow)), Offered::Dropped);
         assert_eq!(socket.dropped() as usize, number + 1);
     }
 }
