@@ -93,6 +93,11 @@ impl Model {
         (0..self.units.len()).find(|index| !self.is_leaving(*index) && self.units[*index].may_drop)
     }
 
+    fn drop_offered(&mut self) -> Pushed {
+        self.dropped += 1;
+        Pushed::Dropped
+    }
+
     fn push(&mut self, unit: Unit, overflow: Overflow) -> Pushed {
         if self.is_sealed {
             return Pushed::Sealed;
@@ -101,25 +106,25 @@ impl Model {
         let older = newest.filter(|index| !self.is_leaving(*index));
         let cost = |units: &[Unit]| units.iter().map(Unit::cost).sum::<usize>();
         let left = cost(&self.units) - older.map_or(0, |index| self.units[index].cost());
-        if left + unit.cost() > self.limit {
-            match overflow {
-                Overflow::Close => return Pushed::Overflowed,
-                Overflow::Refuse if unit.cost() <= self.limit => return Pushed::Refused,
-                Overflow::DropOldest if unit.cost() <= self.limit => {}
-                _ => {
-                    self.dropped += 1;
-                    return Pushed::Dropped;
-                }
-            }
+        let limit = if overflow == Overflow::Close { self.limit } else { self.limit - self.limit / 16 };
+        let (is_full, never_fits) = (left + unit.cost() > limit, unit.cost() > limit);
+        match overflow {
+            Overflow::Refuse if is_full && !never_fits => return Pushed::Refused,
+            Overflow::Refuse | Overflow::DropNewest if is_full => return self.drop_offered(),
+            Overflow::DropOldest if never_fits => return self.drop_offered(),
+            _ => {}
         }
         if let Some(index) = older {
             self.units.remove(index);
             self.coalesced += 1;
         }
-        while cost(&self.units) + unit.cost() > self.limit {
+        while cost(&self.units) + unit.cost() > limit {
+            match self.oldest() {
+                Some(index) => self.units.remove(index),
+                None if overflow == Overflow::Close => return Pushed::Overflowed,
+                None => return self.drop_offered(),
+            };
             self.dropped += 1;
-            let Some(index) = self.oldest() else { return Pushed::Dropped };
-            self.units.remove(index);
         }
         for older in self.units.iter_mut().filter(|other| other.key == unit.key) {
             older.key = None; // it was on its way
@@ -289,8 +294,8 @@ fn who_takes_nothing_has_stalled_however_often_it_is_replaced() {
     outbox.push(frames(0, &[10]), Some(&keyed("a")));
     let moved = outbox.moved();
     outbox.push(frames(1, &[10]), Some(&keyed("a")));
-    outbox.push(frames(2, &[850]), Some(&Delivery::default()));
-    assert_eq!((outbox.coalesced(), outbox.dropped(), outbox.bytes()), (1, 1, 866));
+    outbox.push(frames(2, &[800]), Some(&Delivery::default()));
+    assert_eq!((outbox.coalesced(), outbox.dropped(), outbox.bytes()), (1, 1, 816));
     assert_eq!(outbox.moved(), moved);
 }
 
@@ -313,8 +318,32 @@ fn a_message_without_room_for_it_takes_nobodys() {
     let mut outbox = Outbox::new(1_000, Overflow::DropOldest);
     outbox.push(frames(0, &[10]), Some(&keyed("a")));
     assert_eq!(outbox.push(frames(1, &[1_000]), Some(&keyed("a"))), Pushed::Dropped);
-    for overflow in [Overflow::Refuse, Overflow::Close, Overflow::DropNewest] {
+    for overflow in [Overflow::Refuse, Overflow::DropNewest] {
         outbox.push(frames(2, &[1_000]), Some(&Delivery { overflow: Some(overflow), ..keyed("a") }));
     }
     assert_eq!((outbox.coalesced(), outbox.dropped(), outbox.bytes()), (0, 3, 26));
+}
+
+#[test]
+fn there_is_room_for_a_ping_where_everything_else_is_refused_or_dropped() {
+    for overflow in [Overflow::Refuse, Overflow::DropNewest, Overflow::DropOldest] {
+        let mut outbox = Outbox::new(10_000, overflow);
+        outbox.push(frames(0, &[5_000]), None);
+        for number in 1..1_000 {
+            outbox.push(frames(number, &[20]), Some(&Delivery::default()));
+        }
+        assert!(outbox.bytes() > 6_000);
+        assert_eq!(outbox.push(frames(1_000, &[10]), None), Pushed::Queued, "{overflow:?}");
+    }
+}
+
+#[test]
+fn what_may_be_dropped_makes_way_for_what_may_not() {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        let mut outbox = Outbox::new(1_000, overflow);
+        outbox.push(frames(0, &[500]), Some(&Delivery::default()));
+        assert_eq!(outbox.push(frames(1, &[500]), None), Pushed::Queued);
+        assert_eq!(outbox.push(frames(2, &[500]), None), Pushed::Overflowed);
+        assert_eq!((outbox.dropped(), outbox.bytes()), (1, 516));
+    }
 }

@@ -39,8 +39,10 @@ pub enum Offered {
 /// What a flush came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
-    /// Nothing is left, or somebody else is at it.
+    /// Nothing is left.
     All,
+    /// Somebody else is at it, and will look at the queue again.
+    Elsewhere,
     /// Something is left.
     Some,
     /// Something is left, and the kernel has no room.
@@ -180,6 +182,7 @@ impl WebSocket {
         }
         match self.flush(1) {
             Ok(Flushed::All) => Offered::Sent,
+            Ok(Flushed::Elsewhere) => Offered::Queued,
             Ok(Flushed::Some | Flushed::Full) => {
                 self.wake();
                 Offered::Queued
@@ -210,7 +213,7 @@ impl WebSocket {
                 Ok(lane) => lane,
                 // Whoever holds the lane looks at the queue again after leaving it.
                 Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {
-                    return Ok(Flushed::All)
+                    return Ok(Flushed::Elsewhere)
                 }
                 Err(error) => return Err(error),
             };
