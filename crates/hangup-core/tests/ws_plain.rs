@@ -4,16 +4,14 @@
 mod common;
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
-use common::ws::{end, next, settings, start, text, Client};
+use common::ws::{dispatched, end, next, settings, start, text};
 use common::{tcp_pair, wait_for, wait_until};
 use hangup_core::ws::dispatch::Dispatcher;
 use hangup_core::ws::{Ending, Event, Offered, Pings, Protocol, Settings, WebSocket, NO_CLOSE_FRAME};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::net::sockopt;
-use tungstenite::protocol::Role;
 use tungstenite::Message;
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -97,14 +95,6 @@ fn an_end_without_a_close_frame_follows_what_was_sent() {
     assert_eq!((closure.code, closure.cause), (NO_CLOSE_FRAME, Ending::Here));
 }
 
-/// Starts a WebSocket whose events go to a hub, which is told.
-fn told(dispatcher: &Arc<Dispatcher>) -> (Arc<WebSocket>, Client) {
-    let (ours, peer) = tcp_pair();
-    let settings = Settings { tells: true, ..settings() };
-    let socket = WebSocket::start(ours, Vec::new(), settings, Some(Arc::clone(dispatcher))).unwrap();
-    (socket, tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
-}
-
 fn is_readable(signal: BorrowedFd<'_>) -> bool {
     let mut watched = [PollFd::new(&signal, PollFlags::IN)];
     poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
@@ -114,8 +104,9 @@ fn is_readable(signal: BorrowedFd<'_>) -> bool {
 fn a_hub_is_told_of_room_and_of_the_end() {
     let dispatcher = Dispatcher::for_hub().unwrap();
     let signal = dispatcher.signal().unwrap();
-    let (socket, mut client) = told(&dispatcher);
-    assert_eq!(socket.offer([text("taken at once")]), Offered::Sent);
+    let (socket, mut client) = dispatched(&dispatcher, Settings { tells: true, ..settings() });
+    assert!(matches!(socket.offer([text("taken at once")]), Offered::Sent | Offered::Queued));
+    wait_until("it is sent", || socket.queued() == 0);
     assert!(socket.wait_for_room(0, Duration::ZERO));
     assert!(!is_readable(signal));
     let block = "x".repeat(100_000);

@@ -5,13 +5,15 @@ use std::sync::Arc;
 /// What to do with a message for which the queue has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// The client is closed with 1013.
+    /// Messages that were offered with one of the policies that drop make way, the oldest first; if that is not
+    /// enough, the client is closed with 1013.
     Close,
-    /// The oldest messages that may be dropped go until it fits.
+    /// Such messages make way; if that is not enough, it is dropped.
     DropOldest,
     /// It is dropped.
     DropNewest,
-    /// It is given back: whoever offered it waits for room.
+    /// It is given back: whoever offered it waits for room
+    /// ([`WebSocket::wait_for_room`](super::WebSocket::wait_for_room)). Dropped if there never will be enough.
     Refuse,
 }
 
@@ -27,6 +29,7 @@ impl Overflow {
 pub struct Delivery {
     /// What to do if there is no room; None: [`Settings::overflow`](super::Settings::overflow).
     pub overflow: Option<Overflow>,
-    /// Only the newest message of a key waits: it takes the place of the older one, at the end of the queue.
+    /// Only the newest message of a key waits, at the end of the queue: an older one that has not begun to leave is
+    /// taken out.
     pub key: Option<Arc<str>>,
 }

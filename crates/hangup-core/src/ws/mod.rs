@@ -28,6 +28,8 @@ pub mod engine_io;
 pub mod group;
 mod keep_alive;
 mod outbox;
+#[cfg(test)]
+mod outbox_tests;
 mod poll;
 mod sending;
 mod settings;

@@ -8,6 +8,10 @@ use super::delivery::{Delivery, Overflow};
 use super::waiting::{Waiting, FRAME};
 use crate::ledger::{self, Counter};
 
+/// Of the limit this part is left to what closes the client if it does not fit: at a client for whom messages are
+/// dropped, or refused, all the time, a ping must fit.
+const RESERVE: usize = 16;
+
 /// A queue of frames, bounded.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -17,7 +21,7 @@ pub(super) struct Outbox {
     /// When something last left, or came into an empty queue.
     moved: Instant,
     sealed: bool,
-    /// Somebody waits until no more than this waits to be sent.
+    /// Somebody waits until no more than this of the limit is used.
     awaited: Option<usize>,
     dropped: u64,
     coalesced: u64,
@@ -49,7 +53,8 @@ impl Outbox {
         }
     }
 
-    /// All of `frames` or none of them; without a `delivery` they are there to stay.
+    /// All of `frames` or none of them. Without a `delivery` they are there to stay, and what may be dropped makes
+    /// way.
     pub(super) fn push(
         &mut self,
         frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>,
@@ -64,15 +69,13 @@ impl Outbox {
         let older = key.and_then(|key| self.waiting.of_key(key));
         let left = self.waiting.cost() - older.map_or(0, |(_, cost)| cost);
         let overflow = delivery.map_or(Overflow::Close, |how| how.overflow.unwrap_or(self.overflow));
-        if left + added > self.limit {
+        let limit = if overflow == Overflow::Close { self.limit } else { self.limit - self.limit / RESERVE };
+        if left + added > limit {
             match overflow {
-                Overflow::Close => return Pushed::Overflowed,
-                Overflow::Refuse => return Pushed::Refused,
-                Overflow::DropOldest if added <= self.limit => {}
-                Overflow::DropOldest | Overflow::DropNewest => {
-                    self.count_dropped();
-                    return Pushed::Dropped;
-                }
+                Overflow::Refuse if added <= limit => return Pushed::Refused,
+                Overflow::DropNewest | Overflow::Refuse => return self.drop_offered(),
+                Overflow::DropOldest if added > limit => return self.drop_offered(),
+                Overflow::DropOldest | Overflow::Close => {}
             }
         }
         let was_empty = self.waiting.is_empty(); // before anything gives way: its client still takes nothing
@@ -81,11 +84,13 @@ impl Outbox {
             self.coalesced += 1;
             ledger::count(Counter::MessagesCoalesced);
         }
-        while self.waiting.cost() + added > self.limit {
-            let made_way = self.waiting.drop_oldest();
-            self.count_dropped();
-            if !made_way {
-                return Pushed::Dropped;
+        while self.waiting.cost() + added > limit {
+            if self.waiting.drop_oldest() {
+                self.count_dropped();
+            } else if overflow == Overflow::Close {
+                return Pushed::Overflowed;
+            } else {
+                return self.drop_offered();
             }
         }
         if was_empty {
@@ -93,6 +98,11 @@ impl Outbox {
         }
         self.waiting.push(frames, delivery.is_some() && overflow.drops(), key);
         Pushed::Queued
+    }
+
+    fn drop_offered(&mut self) -> Pushed {
+        self.count_dropped();
+        Pushed::Dropped
     }
 
     fn count_dropped(&mut self) {
@@ -143,9 +153,10 @@ impl Outbox {
         self.waiting.bytes()
     }
 
-    /// Whether no more than `level` waits, or nothing can be added anyway. If not, [`Outbox::makes_room`] will tell.
+    /// Whether no more than `level` of the limit is used, or nothing can be added anyway. If not,
+    /// [`Outbox::makes_room`] will tell.
     pub(super) fn has_room(&mut self, level: usize) -> bool {
-        let there = self.sealed || self.bytes() <= level;
+        let there = self.sealed || self.waiting.cost() <= level;
         if !there {
             self.awaited = self.awaited.max(Some(level));
         }
@@ -154,7 +165,7 @@ impl Outbox {
 
     /// True once, when there is the room that somebody waits for.
     pub(super) fn makes_room(&mut self) -> bool {
-        let made = self.awaited.is_some_and(|level| self.sealed || self.bytes() <= level);
+        let made = self.awaited.is_some_and(|level| self.sealed || self.waiting.cost() <= level);
         if made {
             self.awaited = None;
         }

@@ -84,7 +84,7 @@ impl Task {
                 self.socket.blocked.store(false, Ordering::Release);
                 match self.socket.flush(FAIR) {
                     Ok(Flushed::Full) => ready.clear_ready(),
-                    Ok(Flushed::All | Flushed::Some) => {}
+                    Ok(Flushed::All | Flushed::Elsewhere | Flushed::Some) => {}
                     Err(error) => self.socket.give_up_sending(&error),
                 }
             }

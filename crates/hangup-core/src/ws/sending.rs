@@ -39,8 +39,10 @@ pub enum Offered {
 /// What a flush came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
-    /// Nothing is left, or somebody else is at it.
+    /// Nothing is left.
     All,
+    /// Somebody else is at it, and will look at the queue again.
+    Elsewhere,
     /// Something is left.
     Some,
     /// Something is left, and the kernel has no room.
@@ -138,8 +140,9 @@ impl WebSocket {
         is_first
     }
 
-    /// Waits until no more than `level` bytes wait to be sent, or nothing can be sent any more; at most for `limit`.
-    /// False if time is up: then the dispatcher is told as soon as there is room ([`Settings::tells`]).
+    /// Waits until what waits uses no more than `level` of [`Settings::max_queued`](super::Settings::max_queued), or
+    /// nothing can be sent any more; at most for `limit`. False if time is up: then the dispatcher is told as soon as
+    /// there is room ([`Settings::tells`](super::Settings::tells)).
     pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
         if self.guarded().is_inherited() {
             return true;
@@ -179,6 +182,7 @@ impl WebSocket {
         }
         match self.flush(1) {
             Ok(Flushed::All) => Offered::Sent,
+            Ok(Flushed::Elsewhere) => Offered::Queued,
             Ok(Flushed::Some | Flushed::Full) => {
                 self.wake();
                 Offered::Queued
@@ -209,7 +213,7 @@ impl WebSocket {
                 Ok(lane) => lane,
                 // Whoever holds the lane looks at the queue again after leaving it.
                 Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {
-                    return Ok(Flushed::All)
+                    return Ok(Flushed::Elsewhere)
                 }
                 Err(error) => return Err(error),
             };

@@ -30,7 +30,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// The largest message accepted, in bytes.
     pub max_message: usize,
-    /// The most that may wait to be sent, in bytes.
+    /// The most that may wait to be sent, in bytes, of which each frame takes 96 besides its own. A sixteenth is left
+    /// to what closes the client if it does not fit.
     pub max_queued: usize,
     /// What is done with a message beyond that, unless its [`Delivery`](super::Delivery) says otherwise.
     pub overflow: Overflow,

@@ -53,7 +53,7 @@ pub(super) struct Waiting {
     /// Up to this unit none may be dropped.
     searched: u64,
     /// The newest unit of each key; some have left since.
-    newest: Option<Box<HashMap<Arc<str>, u64>>>,
+    newest: HashMap<Arc<str>, u64>,
 }
 
 impl Waiting {
@@ -83,11 +83,10 @@ impl Waiting {
             self.frames.push_back(Frame { bytes, unit, may_drop });
         }
         if let Some(key) = key {
-            let newest = self.newest.get_or_insert_default();
-            newest.insert(Arc::clone(key), unit);
-            if newest.len() > 2 * self.frames.len() + KEPT {
+            self.newest.insert(Arc::clone(key), unit);
+            if self.newest.len() > 2 * self.frames.len() + KEPT {
                 let first = self.frames.front().map_or(unit, |frame| frame.unit);
-                newest.retain(|_, unit| *unit >= first);
+                self.newest.retain(|_, unit| *unit >= first);
             }
         }
     }
@@ -105,7 +104,7 @@ impl Waiting {
 
     /// The unit that waits under `key`, and its cost.
     pub(super) fn of_key(&self, key: &str) -> Option<(u64, usize)> {
-        let unit = *self.newest.as_ref()?.get(key)?;
+        let unit = *self.newest.get(key)?;
         if unit <= self.leaving() {
             return None;
         }
@@ -205,13 +204,10 @@ impl Waiting {
         if self.frames.capacity() > KEPT {
             self.frames = VecDeque::new();
         }
-        if let Some(newest) = &mut self.newest {
-            if newest.capacity() > KEPT {
-                self.newest = None;
-            } else {
-                newest.clear();
-            }
+        if self.newest.capacity() > KEPT {
+            self.newest = HashMap::new();
         }
+        self.newest.clear();
     }
 
     /// Drops everything but frames that have begun to leave.
@@ -219,6 +215,41 @@ impl Waiting {
         self.frames.truncate(self.lent.max(usize::from(self.is_torn)));
         self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
         self.gaps = self.frames.iter().filter(|frame| frame.bytes.is_empty()).count();
-        self.newest = None;
+        self.newest = HashMap::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_come_once_are_forgotten() {
+        let mut waiting = Waiting::default();
+        let frame = Bytes::from_static(b"frame");
+        for number in 0..1_000 {
+            let key: Arc<str> = number.to_string().into();
+            waiting.push([frame.clone(), frame.clone()].into_iter(), true, Some(&key));
+            waiting.advance(usize::from(number > 5) * 2 * frame.len());
+        }
+        assert_eq!(waiting.frames.len(), 12);
+        assert!(waiting.newest.len() < 100);
+        waiting.advance(waiting.bytes);
+        assert!(waiting.newest.is_empty());
+    }
+
+    #[test]
+    fn gaps_are_closed() {
+        let mut waiting = Waiting::default();
+        let (key, frame) = (Arc::from("key"), Bytes::from_static(b"frame"));
+        waiting.push([frame.clone()].into_iter(), false, None);
+        for _ in 0..1_000 {
+            if let Some((unit, _)) = waiting.of_key("key") {
+                waiting.take_out(unit);
+            }
+            waiting.push([frame.clone()].into_iter(), true, Some(&key));
+        }
+        assert!(waiting.frames.len() < 5);
+        assert_eq!(waiting.bytes, 2 * frame.len());
     }
 }

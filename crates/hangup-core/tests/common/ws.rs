@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hangup_core::ws::codec;
+use hangup_core::ws::dispatch::Dispatcher;
 use hangup_core::ws::{Closure, Data, Event, OpCode, Overflow, Protocol, Settings, WebSocket};
 use tungstenite::protocol::Role;
 
@@ -32,6 +33,13 @@ pub(crate) fn start(settings: Settings, early: &[u8]) -> (Arc<WebSocket>, Client
 
 pub(crate) fn begin(ours: OwnedFd, early: &[u8], settings: Settings) -> Arc<WebSocket> {
     WebSocket::start(ours, early.to_vec(), settings, None).unwrap()
+}
+
+/// As [`start`], with events that go to `dispatcher`.
+pub(crate) fn dispatched(dispatcher: &Arc<Dispatcher>, settings: Settings) -> (Arc<WebSocket>, Client) {
+    let (ours, peer) = tcp_pair();
+    let socket = WebSocket::start(ours, Vec::new(), settings, Some(Arc::clone(dispatcher))).unwrap();
+    (socket, tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
 }
 
 pub(crate) fn text(text: &str) -> bytes::Bytes {
