@@ -81,13 +81,13 @@ def offer_again(message: Any, mailbox: Any, native: Any, how: Emission, sleep: A
         sleep: the hub's; None where threads may wait.
 
     Returns:
-        As ``Message.send``. What exceeds the budget alone is ``dropped``.
+        As ``Message.send``.
     """
     level = native.queued // 2
     while not native.wait_for_room(level, LOOK if sleep is None else 0.0):
         if sleep is not None:
             sleep(HUB_LOOK)
-    outcome: Optional[str] = message.send(mailbox, "drop_newest" if level == 0 else how.policy, how.coalesce)
+    outcome: Optional[str] = message.send(mailbox, how.policy, how.coalesce)
     return outcome
 
 
