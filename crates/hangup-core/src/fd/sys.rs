@@ -212,7 +212,7 @@ pub(crate) fn block_all_signals() {
 pub(crate) fn wait_for_turn() -> bool {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: the pointer is to a local that lives through the call; 0 names the calling thread.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &parameters) == 0 }
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) == 0 }
 }
 
 /// Has fork(2) call these on the forking thread, around it (pthread_atfork(3)).

@@ -150,15 +150,15 @@ impl Group {
 
 /// Everybody in `groups`, once.
 fn union(groups: &[&Group]) -> Snapshot {
-    match groups {
-        [only] => only.snapshot(),
-        _ => {
-            let mut known = HashSet::new();
-            let everybody =
-                groups.iter().flat_map(|group| group.snapshot().iter().cloned().collect::<Vec<_>>());
-            Arc::new(everybody.filter(|mailbox| known.insert(mailbox.id)).collect())
-        }
+    if let [only] = groups {
+        return only.snapshot();
     }
+    let mut known = HashSet::new();
+    let mut everybody = Vec::new();
+    for group in groups {
+        everybody.extend(group.snapshot().iter().filter(|mailbox| known.insert(mailbox.id)).cloned());
+    }
+    Arc::new(everybody)
 }
 
 /// Offers `frames`, which must not be separated, to everybody in `groups` except `skipped`.

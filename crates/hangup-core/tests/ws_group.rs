@@ -1,0 +1,170 @@
+//! One message to many clients, over TCP.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread;
+
+use common::ws::{end, settings, start, text, Client};
+use hangup_core::ws::group::{broadcast, Group, Mailbox, Tally};
+use hangup_core::ws::{codec, Data, Delivery, OpCode, Overflow, WebSocket};
+use tungstenite::Message;
+
+struct Member {
+    socket: Arc<WebSocket>,
+    mailbox: Arc<Mailbox>,
+    client: Client,
+}
+
+fn member() -> Member {
+    let (socket, client) = start(settings(), &[]);
+    let mailbox = Arc::new(Mailbox::new());
+    assert!(mailbox.attach(Arc::clone(&socket)));
+    Member { socket, mailbox, client }
+}
+
+fn group(members: &[Member]) -> Group {
+    let group = Group::default();
+    for member in members {
+        assert!(group.add(Arc::clone(&member.mailbox)));
+    }
+    group
+}
+
+fn send(groups: &[&Group], words: &str, skipped: &[u64]) -> Tally {
+    broadcast(groups, &[text(words)], skipped, &Delivery::default())
+}
+
+/// All texts up to the close frame.
+fn texts(mut client: Client) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let Ok(message) = client.read() {
+        if let Message::Text(text) = message {
+            texts.push(text.to_string());
+        }
+    }
+    texts
+}
+
+fn close(member: Member) -> Vec<String> {
+    member.socket.close(1000, "");
+    let reader = thread::spawn(move || texts(member.client));
+    end(&member.socket);
+    reader.join().unwrap()
+}
+
+#[test]
+fn everybody_in_any_of_the_groups_gets_it_once_except_those_left_out() {
+    let members: Vec<_> = (0..4).map(|_| member()).collect();
+    let (first, second) = (group(&members[..3]), group(&members[1..]));
+    let skipped = [members[1].mailbox.id()];
+    let tally = send(&[&first, &second], "both", &skipped);
+    assert_eq!((tally.queued, tally.sent, tally.gone), (3, 0, 0));
+    assert_eq!(send(&[&first], "first", &[]).queued, 3);
+    assert_eq!(send(&[], "nobody", &[]), Tally::default());
+    let read: Vec<_> = members.into_iter().map(close).collect();
+    assert_eq!(read, [vec!["both", "first"], vec!["first"], vec!["both", "first"], vec!["both"]]);
+}
+
+#[test]
+fn one_client_is_sent_to_at_once() {
+    let only = member();
+    assert_eq!(send(&[&group(std::slice::from_ref(&only))], "now", &[]).sent, 1);
+    assert_eq!(close(only), ["now"]);
+}
+
+#[test]
+fn a_client_without_a_websocket_is_returned_and_one_that_left_is_gone() {
+    let members = [member(), member()];
+    let group = group(&members);
+    let polling = Arc::new(Mailbox::new());
+    assert!(group.add(Arc::clone(&polling)));
+    assert!(!group.add(Arc::clone(&polling)));
+    let [leaving, staying] = members;
+    close(leaving);
+    let tally = send(&[&group], "who is there", &[]);
+    assert_eq!((tally.queued, tally.gone, tally.elsewhere), (1, 1, vec![polling.id()]));
+    assert_eq!(close(staying), ["who is there"]);
+}
+
+#[test]
+fn who_has_no_room_is_named_if_the_message_is_refused() {
+    let members = [member(), member()];
+    let huge = [codec::frame(OpCode::Data(Data::Binary), &vec![0; 40 << 20])];
+    let delivery = Delivery { overflow: Some(Overflow::Refuse), key: None };
+    let group = group(&members);
+    assert_eq!(broadcast(&[&group], &huge, &[], &delivery).queued, 2);
+    let refused = broadcast(&[&group], &huge, &[], &delivery).refused;
+    assert_eq!(refused, members.iter().map(|member| member.mailbox.id()).collect::<Vec<_>>());
+    for member in &members {
+        member.socket.end(hangup_core::ws::Ending::Here);
+        end(&member.socket);
+    }
+}
+
+#[test]
+fn messages_from_many_threads_reach_each_client_once_and_in_the_order_of_their_thread() {
+    const THREADS: usize = 4;
+    const MESSAGES: usize = 500;
+    let members: Vec<_> = (0..8).map(|_| member()).collect();
+    let visitors: Vec<_> = (0..4).map(|_| member()).collect();
+    let group = Arc::new(group(&members));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let coming_and_going = {
+        let (group, is_over) = (Arc::clone(&group), Arc::clone(&is_over));
+        let visitors: Vec<_> = visitors.iter().map(|visitor| Arc::clone(&visitor.mailbox)).collect();
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                for visitor in &visitors {
+                    assert!(group.add(Arc::clone(visitor)));
+                }
+                for visitor in &visitors {
+                    assert!(group.remove(visitor));
+                }
+            }
+        })
+    };
+    let senders: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let group = Arc::clone(&group);
+            thread::spawn(move || {
+                for number in 0..MESSAGES {
+                    send(&[&group], &format!("{thread} {number}"), &[]);
+                }
+            })
+        })
+        .collect();
+    let read: Vec<_> = members.iter().map(|member| Arc::clone(&member.socket)).collect();
+    let readers: Vec<_> = members
+        .into_iter()
+        .chain(visitors)
+        .map(|member| (member.socket, thread::spawn(|| texts(member.client))))
+        .collect();
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    is_over.store(true, Ordering::Relaxed);
+    coming_and_going.join().unwrap();
+    assert_eq!(group.len(), read.len());
+    for (place, (socket, reader)) in readers.into_iter().enumerate() {
+        socket.close(1000, "");
+        end(&socket);
+        let texts = reader.join().unwrap();
+        for thread in 0..THREADS {
+            let prefix = format!("{thread} ");
+            let numbers: Vec<usize> = texts
+                .iter()
+                .filter_map(|text| text.strip_prefix(&prefix))
+                .map(|number| number.parse().unwrap())
+                .collect();
+            assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "twice, or out of order: {numbers:?}");
+            assert!(
+                place >= read.len() || numbers.len() == MESSAGES,
+                "a member got {} of them",
+                numbers.len()
+            );
+        }
+    }
+}
