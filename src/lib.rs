@@ -21,6 +21,7 @@ mod _hangup {
     #[pymodule_export]
     use crate::ledger::{
         can_send_files, drain, objection, open_descriptors, owns, snapshot, totals, watch_forks,
+        widen_descriptor_table,
     };
     #[pymodule_export]
     use crate::payload::contains_bytes;

@@ -25,6 +25,7 @@ class GuardedWorker(WebSocketWorker):
     """Common to all: the application's faces, and the end."""
 
     def init_process(self) -> None:
+        _hangup.widen_descriptor_table()  # before there are threads
         _reports.forward_to(logging.getLogger("gunicorn.error"))
         super().init_process()
 
