@@ -19,6 +19,7 @@ __all__ = [
     "objection",
     "open_descriptors",
     "owns",
+    "session_id",
     "snapshot",
     "totals",
     "watch_forks",
@@ -125,6 +126,8 @@ class Socket:
     @property
     def _is_upgraded(self) -> bool: ...
     @property
+    def _is_detached(self) -> bool: ...
+    @property
     def _is_closed(self) -> bool: ...
 
 @final
@@ -154,6 +157,9 @@ def contains_bytes(data: object, /) -> bool:
     Raises:
         RecursionError: it is nested more than 1,000 deep.
     """
+
+def session_id(number: int, /) -> str:
+    """As ``engineio.Server.generate_id`` makes it: 12 random octets, then the low three of ``number``."""
 
 def accept_key(key: str) -> str:
     """The value of ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
