@@ -8,6 +8,7 @@ mod buffer;
 mod errors;
 mod ledger;
 mod payload;
+mod session_id;
 mod socket;
 mod websocket;
 
@@ -25,6 +26,8 @@ mod _hangup {
     };
     #[pymodule_export]
     use crate::payload::contains_bytes;
+    #[pymodule_export]
+    use crate::session_id::session_id;
     #[pymodule_export]
     use crate::socket::{Pin, Socket};
     #[pymodule_export]

@@ -8,7 +8,7 @@ import threading
 from typing import Any, Optional
 
 import pytest
-from hangup._websocket.engineio import NOOP, outlet_class
+from hangup._websocket.outlet import NOOP, outlet_class
 
 
 class Packet:

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import logging
 import sys
-import threading
 from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .._green import patched_by
 from . import dispatch, takeover, tasks
+from .outlet import NOOP, Meter, outlet_class
 
 logger = logging.getLogger("hangup")
 
@@ -34,12 +35,6 @@ MAX_QUEUED = 64 * 1024 * 1024
 CLOSE_LIMIT = 2.0
 #: To a client that upgrades a session twice.
 UPGRADED = "the session has a WebSocket"
-#: Engine.IO's packet that ends a poll.
-NOOP = 6
-
-#: Is told of packets: ``In`` or ``Out``, and the length.
-Meter = Callable[[str, int], None]
-
 #: The cause of a native connection's end, in the words of ``engineio.Server.reason``.
 REASONS = {
     "left": "CLIENT_DISCONNECT",
@@ -160,95 +155,6 @@ def leave(socket: Any, reason: str) -> None:
     socket.server.sockets.pop(socket.sid, None)
 
 
-@functools.cache
-def outlet_class(base: type) -> type:
-    """A queue class of an asynchronous model, with a way out to the native connection."""
-
-    class Outlet(base):  # type: ignore[misc]
-        """What ``engineio.Socket`` puts its packets into."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            #: The native connection, once nothing waits for it here, and nobody counts what it is given.
-            self.native: Any = None
-            self._native: Any = None
-            self.is_refused = False
-            self._meter: Optional[Meter] = None
-            self._when_filled: Optional[Callable[[bool], Any]] = None
-            self._order = threading.RLock()  # what is put first is sent first, also around the attachment
-
-        @property
-        def is_attached(self) -> bool:
-            """Whether packets go to a native connection."""
-            return self._native is not None
-
-        def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
-            with self._order:
-                if self._native is None:
-                    super().put(item, *args, **kwargs)  # unbounded: never waits
-                else:
-                    self._send(item)
-            self._tell()
-
-        def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
-            """From now on packets go to ``native``, those that wait first."""
-            with self._order:
-                self._native, self._meter = native, meter
-                while not self.empty():
-                    item = self.get(block=False)
-                    self.task_done()
-                    # A NOOP should have ended a poll, which never came.
-                    if item is None or item.packet_type != NOOP:
-                        self._send(item)
-                if meter is None:
-                    self.native = native
-            self._tell()
-
-        def refuse(self, reason: str) -> bool:
-            """Closes the native connection, whose client broke the protocol. False if there is none yet."""
-            with self._order:
-                if self._native is None:
-                    return False
-                self.is_refused = True
-                self._native.close(1002, reason)
-            return True
-
-        def when_filled(self, function: Callable[[bool], Any]) -> None:
-            """Calls ``function(True)`` once, as soon as something waits; ``function(False)`` when another one takes
-            its place.
-            """
-            with self._order:
-                displaced, self._when_filled = self._when_filled, function
-                filled = self._native is not None or not self.empty()
-            if displaced is not None:
-                displaced(False)
-            if filled:
-                self._tell()
-
-        def _tell(self) -> None:
-            if self._when_filled is None:
-                return
-            with self._order:
-                function, self._when_filled = self._when_filled, None
-            if function is not None:
-                function(True)
-
-        def join(self) -> None:
-            if self._native is None:
-                super().join()
-
-        def _send(self, packet: Any) -> None:
-            if packet is None:
-                self._native.close(1000)
-                return
-            encoded = packet.encode()
-            if self._meter is not None:
-                self._meter("Out", len(encoded))
-            self._native.send(encoded)
-
-    return Outlet
-
-
 def meter_of(handler: Any) -> Optional[Meter]:
     """What counts packets for python-socketio's admin interface, which puts a partial method of its own in front of
     ``engineio.Socket._websocket_handler``; None without it.
@@ -288,7 +194,7 @@ class Driver:
         dispatcher = dispatch.dispatcher(hub)  # before the connection leaves: this may fail
         taken = None
         try:
-            taken = takeover.take(environ)
+            taken = takeover.take(environ, more=not self._handler.__self__.connected)  # the OPEN packet
         except takeover.Declined as reason:
             logger.debug("hangup: a WebSocket is served stock: %s", reason)
         if taken is None:  # out here, or its tracebacks would begin with ours
@@ -334,6 +240,22 @@ class Sessions(dict[str, Any]):
             self.pop(socket.sid, None)
             return False
         return True
+
+
+def id_maker(eio: Any) -> Callable[[], str]:
+    """Stands in for ``engineio.Server.generate_id``, which lets go of the interpreter for its random octets. A class
+    with an own way of naming sessions keeps it.
+    """
+    stock: Callable[[], str] = eio.generate_id
+    if getattr(stock, "__func__", None) is not sys.modules["engineio"].Server.generate_id:
+        return stock
+    numbers = itertools.count()
+
+    @functools.wraps(stock)
+    def generate_id() -> str:
+        return _hangup.session_id(next(numbers))
+
+    return generate_id
 
 
 def sender(eio: Any) -> Callable[..., Any]:

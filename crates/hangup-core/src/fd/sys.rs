@@ -192,6 +192,11 @@ pub(crate) fn reach(number: RawFd) -> Raw<()> {
     rustix::io::fcntl_dupfd_cloexec(&inert, number).map(drop).map_err(raw)
 }
 
+/// Fills `buffer`, of at most 256 bytes, for which the kernel does not wait once it has booted.
+pub(crate) fn random(buffer: &mut [u8]) -> Raw<()> {
+    rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop).map_err(raw)
+}
+
 /// Blocks all signals for the calling thread: Python's handlers belong on Python's threads.
 #[cfg(feature = "engine")]
 pub(crate) fn block_all_signals() {
