@@ -30,11 +30,10 @@ def outlet_class(base: type) -> type:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._order = threading.RLock()  # what is put first is sent first, also around the attachment
-            self._arguments = args, kwargs
             #: What was put while there is no queue; None when there is one.
             self._early: Optional[list[Any]] = []
-            if base.__module__ != "queue":  # gevent may have put its own in there
-                self._make_queue()
+            if args or kwargs or base.__module__ != "queue":  # gevent may have put its own in there
+                self._make_queue(*args, **kwargs)
             #: The native connection, once nothing waits for it here, and nobody counts what it is given.
             self.native: Any = None
             self._native: Any = None
@@ -47,11 +46,10 @@ def outlet_class(base: type) -> type:
             self._make_queue()
             return object.__getattribute__(self, name)
 
-        def _make_queue(self) -> None:
+        def _make_queue(self, *args: Any, **kwargs: Any) -> None:
             with self._order:
                 if self._early is None:
                     return
-                args, kwargs = self._arguments
                 super().__init__(*args, **kwargs)
                 early, self._early = self._early, None
                 for item in early:

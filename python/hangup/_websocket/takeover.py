@@ -30,8 +30,15 @@ from .._socket import SafeSocket
 StartResponse = Callable[..., Any]
 Response = tuple[str, list[tuple[str, str]], bytes]
 
-#: Left in the application's environ, which frameworks keep for as long as the client stays.
-NOT_KEPT = ("werkzeug.socket", "gunicorn.socket", "gunicorn.sock", "eventlet.input", "wsgi.input")
+#: Taken out of the application's environ, which frameworks keep for as long as the client stays.
+NOT_KEPT = (
+    "werkzeug.socket",
+    "gunicorn.socket",
+    "gunicorn.sock",
+    "eventlet.input",
+    "wsgi.input",
+    "wsgi.early_hints",  # of gunicorn since 25: has the request, its buffers and the response
+)
 
 
 class Declined(Exception):
