@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ COUNTING = "import gc\n" + APP.replace(
 @pytest.mark.parametrize("stack", GTHREADS, ids=[f"gunicorn-{stack[0]}" for stack in GTHREADS])
 def test_a_websocket_leaves_its_place_at_once(tmp_path: Path, stack: Any) -> None:
     """One that left the worker is none of its ``worker_connections``, and nobody waits for the main thread."""
-    with serve(tmp_path, stack, "--worker-connections", "2", "--threads", "1") as server:
+    with serve(tmp_path, stack, "--worker-connections", "2", "--threads", "2") as server:
         began = time.monotonic()
-        for _ in range(20):
-            open_websocket(server)
+        with ThreadPoolExecutor(10) as clients:  # more at once than there is room for
+            list(clients.map(lambda _: open_websocket(server), range(40)))
         assert time.monotonic() - began < 5  # the main loop looks around once in a second
-        assert server.ask()["sessions"] == 20
+        assert server.ask()["sessions"] == 40
 
 
 @pytest.mark.parametrize("stack", GTHREADS, ids=[f"gunicorn-{stack[0]}" for stack in GTHREADS])

@@ -4,9 +4,9 @@ Each time that a thread lets go of the interpreter's lock around a call to the k
 switch.
 
 Promised
-    Clients whose requests are here are taken in together, at most as many as there are threads. A connection that left
-    the worker (a WebSocket) is counted as ended when the main thread comes by, or at once if somebody waits for it. The
-    wake-up pipe is not closed before its last writer has gone.
+    Clients whose requests are here are taken in together (gunicorn >= 24), at most as many as there are threads. A
+    connection that left the worker (a WebSocket) is counted as ended when the main thread comes by, or at once if
+    somebody waits for it. The wake-up pipe is not closed before its last writer has gone.
 
 How
     gunicorn since 24 has its threads defer what the main thread must do, and write to a pipe. Before that, they do it
@@ -35,10 +35,11 @@ class ThreadWorker(Worker):
 
     def accept(self, *server_and_listener: Any) -> None:
         listener = server_and_listener[-1]
-        for _ in range(self.cfg.threads):
+        # Before gunicorn 24, clients are polled behind their acceptance, and not at all above worker_connections.
+        enqueues = hasattr(self, "method_queue") and isinstance(listener, GuardedListener)
+        for _ in range(self.cfg.threads if enqueues else 1):
             super().accept(*server_and_listener)
-            is_last = not isinstance(listener, GuardedListener) or not listener.gave_one
-            if is_last or self.nr_conns >= self.worker_connections:
+            if enqueues and not (listener.gave_one and self.nr_conns < self.worker_connections):
                 break
 
     def enqueue_req(self, conn: Any) -> None:
