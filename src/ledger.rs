@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use hangup_core::cause::Op;
-use hangup_core::{adopt, engine, fork, writer};
+use hangup_core::{adopt, engine, fork, table, writer};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -66,4 +66,10 @@ pub(crate) fn drain(py: Python<'_>, limit: f64) -> usize {
 #[pyfunction]
 pub(crate) fn watch_forks() {
     fork::watch();
+}
+
+/// Has the kernel's table of descriptors grown before clients come. Cheap while the process has one thread.
+#[pyfunction]
+pub(crate) fn widen_descriptor_table() {
+    table::widen();
 }

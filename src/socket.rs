@@ -204,6 +204,12 @@ impl Socket {
         self.face.is_upgraded()
     }
 
+    /// Whether the descriptor was given away.
+    #[getter(_is_detached)]
+    fn is_detached(&self) -> bool {
+        self.face.is_detached()
+    }
+
     /// Whether either side closed.
     #[getter(_is_closed)]
     fn is_closed(&self) -> bool {

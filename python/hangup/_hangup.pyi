@@ -19,9 +19,11 @@ __all__ = [
     "objection",
     "open_descriptors",
     "owns",
+    "session_id",
     "snapshot",
     "totals",
     "watch_forks",
+    "widen_descriptor_table",
 ]
 
 @final
@@ -124,6 +126,8 @@ class Socket:
     @property
     def _is_upgraded(self) -> bool: ...
     @property
+    def _is_detached(self) -> bool: ...
+    @property
     def _is_closed(self) -> bool: ...
 
 @final
@@ -146,12 +150,16 @@ def objection(fd: int) -> str | None: ...
 def can_send_files() -> bool: ...
 def drain(limit: float) -> int: ...
 def watch_forks() -> None: ...
+def widen_descriptor_table() -> None: ...
 def contains_bytes(data: object, /) -> bool:
     """Whether ``bytes`` or ``bytearray`` are in a payload: in itself, in its lists, or in the values of its dicts.
 
     Raises:
         RecursionError: it is nested more than 1,000 deep.
     """
+
+def session_id(number: int, /) -> str:
+    """As ``engineio.Server.generate_id`` makes it: 12 random octets, then the low three of ``number``."""
 
 def accept_key(key: str) -> str:
     """The value of ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""

@@ -78,6 +78,7 @@ def take_over_socketio(server: Any) -> None:
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     eio.handle_request = gate.gate(eio)
+    eio.generate_id = engineio.id_maker(eio)
     if issubclass(server.packet_class, sys.modules["socketio.packet"].Packet):
         server.packet_class = packets.checked(
             packets.searching(server.packet_class), int(eio.max_http_buffer_size)
@@ -117,9 +118,13 @@ def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:
 
 
 def _take_over_every_socketio(socketio: Any) -> None:
+    from ._websocket import gate
+
     classes = (socketio.Server, socketio.AsyncServer)
     if not all(_replace(kind, "__init__", _taking_over(kind.__init__)) for kind in classes):
         return
+    middleware = sys.modules["engineio"].WSGIApp
+    _replace(middleware, "__call__", gate.middleware(middleware.__call__))
     for server in gc.get_objects():
         if issubclass(type(server), classes):  # isinstance() would ask proxies
             take_over_socketio(server)

@@ -25,7 +25,7 @@
 //!
 //! # Map
 //! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
-//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`ledger`]
+//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`]
 //! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
 //! `ws` (feature `transport`: WebSockets on that thread).
 
@@ -57,6 +57,10 @@ pub mod ledger;
 pub mod linger;
 #[cfg(not(loom))]
 mod opening;
+#[cfg(not(loom))]
+pub mod session_id;
+#[cfg(not(loom))]
+pub mod table;
 #[cfg(not(loom))]
 pub mod writer;
 #[cfg(all(feature = "transport", not(loom)))]

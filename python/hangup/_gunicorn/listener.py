@@ -36,10 +36,13 @@ class GuardedListener:
     def __init__(
         self, listener: Any, factory: type[ServerSocket], threads: int, log: logging.Logger, early: bool
     ) -> None:
+        #: Whether the last :meth:`accept` gave somebody.
+        self.gave_one = False
         os.set_inheritable(listener.fileno(), False)  # gunicorn does this to what it finds in its place
         self._listener = listener
         self._factory = factory
         self._log = log
+        self._name: Any = None
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._acceptor = _hangup.Acceptor(
             listener, min(RESERVE + threads, limit // 4), HEAD if early else None
@@ -53,6 +56,12 @@ class GuardedListener:
 
     def fileno(self) -> int:
         return self._acceptor.fileno()
+
+    def getsockname(self) -> Any:
+        """Remembered: gunicorn asks for each client."""
+        if self._name is None:
+            self._name = self._listener.getsockname()
+        return self._name
 
     def setblocking(self, flag: object) -> None:
         """Accepting never waits, whatever is asked for."""
@@ -72,6 +81,7 @@ class GuardedListener:
                 self._listener,
                 _hangup.open_descriptors(),
             )
+        self.gave_one = fd is not None
         if fd is None:
             raise BlockingIOError(errno.EAGAIN, "nobody to accept")
         return self._factory(fd), address

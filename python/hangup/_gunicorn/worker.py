@@ -15,6 +15,7 @@ from .._websocket import longpoll
 from .base import Worker
 from .faces import server_class, takes_over, with_faces
 from .listener import GuardedListener
+from .threads import ThreadWorker
 from .websockets import WebSocketWorker, logs_end
 
 #: Seconds for which a worker that leaves waits for its lingering connections.
@@ -25,6 +26,7 @@ class GuardedWorker(WebSocketWorker):
     """Common to all: the application's faces, and the end."""
 
     def init_process(self) -> None:
+        _hangup.widen_descriptor_table()  # before there are threads
         _reports.forward_to(logging.getLogger("gunicorn.error"))
         super().init_process()
 
@@ -84,27 +86,11 @@ class ListeningWorker(GuardedWorker):
         return any(listener.is_awaited for listener in self.guarded())
 
 
-class GuardedThreadWorker(ListeningWorker):
-    """gthread: its wake-up pipe is not closed before its last writer has gone."""
+class GuardedThreadWorker(ThreadWorker, ListeningWorker):
+    """gthread."""
 
     def accepts_early(self) -> bool:
         return True  # its main thread is never busy
-
-    def init_process(self) -> None:
-        queue = getattr(self, "method_queue", None)  # since gunicorn 24
-        if queue is not None:
-            self.method_queue = type("GuardedMethodQueue", (ClosedByExit, type(queue)), {})()
-        super().init_process()
-
-
-class ClosedByExit:
-    """Goes in front of gthread's ``PollableMethodQueue``, whose ``defer()`` writes to the number of its pipe
-    also after ``close()``: by then the number could be a file of the application. The process ends moments later,
-    and the pipe with it.
-    """
-
-    def close(self) -> None:
-        """Nothing: a lock around each ``defer()``, held while the GIL is not, would make the threads queue."""
 
 
 class GuardedAsyncWorker(GuardedWorker):

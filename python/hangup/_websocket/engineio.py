@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import logging
 import sys
 from typing import Any, Callable, NamedTuple, Optional
@@ -209,7 +210,7 @@ class Driver:
         dispatcher = dispatch.dispatcher(hub)  # before the connection leaves: this may fail
         taken = None
         try:
-            taken = takeover.take(environ)
+            taken = takeover.take(environ, more=not self._handler.__self__.connected)  # the OPEN packet
         except takeover.Declined as reason:
             logger.debug("hangup: a WebSocket is served stock: %s", reason)
         if taken is None:  # out here, or its tracebacks would begin with ours
@@ -256,6 +257,22 @@ class Sessions(dict[str, Any]):
             self.pop(socket.sid, None)
             return False
         return True
+
+
+def id_maker(eio: Any) -> Callable[[], str]:
+    """Stands in for ``engineio.Server.generate_id``, which lets go of the interpreter for its random octets. A class
+    with an own way of naming sessions keeps it.
+    """
+    stock: Callable[[], str] = eio.generate_id
+    if getattr(stock, "__func__", None) is not sys.modules["engineio"].Server.generate_id:
+        return stock
+    numbers = itertools.count()
+
+    @functools.wraps(stock)
+    def generate_id() -> str:
+        return _hangup.session_id(next(numbers))
+
+    return generate_id
 
 
 def sender(eio: Any) -> Callable[..., Any]:

@@ -44,6 +44,32 @@ def gate(eio: Any) -> Callable[..., Any]:
     return handle_request
 
 
+class Input:
+    """As what ``engineio.WSGIApp`` makes of gunicorn's socket, for eventlet."""
+
+    __slots__ = ("socket",)
+
+    def __init__(self, socket: Any) -> None:
+        self.socket = socket
+
+    def get_socket(self) -> Any:
+        return self.socket
+
+
+def middleware(stock: Any) -> Any:
+    """Stands in for ``engineio.WSGIApp.__call__``, which makes a class for each request under gunicorn."""
+
+    @functools.wraps(stock)
+    def __call__(self: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        path, socket = environ.get("PATH_INFO"), environ.get("gunicorn.socket")
+        if socket is None or not path or not path.startswith(self.engineio_path):
+            return stock(self, environ, start_response)
+        environ["eventlet.input"] = Input(socket)
+        return self.engineio_app.handle_request(environ, start_response)
+
+    return __call__
+
+
 def upgrade(stock: Callable[..., Any], environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
     """The response to a good opening handshake: engineio's, unless the connection has left its server."""
     responses: list[tuple[Any, ...]] = []

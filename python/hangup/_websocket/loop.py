@@ -28,6 +28,7 @@ class LoopDispatcher:
     """The native WebSockets of one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        _hangup.widen_descriptor_table()  # the engine is a second thread, and this one accepts
         self._native = _hangup.Dispatcher(None)
         self._connections: dict[int, Connection] = {}
         loop.add_reader(self._native.fileno(), self._look)

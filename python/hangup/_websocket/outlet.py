@@ -1,4 +1,12 @@
-"""The queue of an Engine.IO session: Python's while the client polls, a way out to its native connection afterwards."""
+"""The queue of an Engine.IO session, and its way out to the native connection.
+
+Promised
+    What is put first is sent first, also while the session leaves polling for its WebSocket.
+
+How
+    It is the queue of the asynchronous model while the client polls. That of threads (``queue.Queue``: a lock and three
+    conditions) is made when something is asked of it, which is never if the client begins with a WebSocket.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +31,11 @@ def outlet_class(base: type) -> type:
         """What ``engineio.Socket`` puts its packets into."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+            self._order = threading.RLock()  # what is put first is sent first, also around the attachment
+            #: What was put while there is no queue; None when there is one.
+            self._early: Optional[list[Any]] = []
+            if args or kwargs or base.__module__ != "queue":  # gevent may have put its own in there
+                self._make_queue(*args, **kwargs)
             #: The native connection, once nothing waits for it here, and nobody counts what it is given.
             self.native: Any = None
             self._native: Any = None
@@ -32,7 +44,20 @@ def outlet_class(base: type) -> type:
             self.is_refused = False
             self._meter: Optional[Meter] = None
             self._when_filled: Optional[Callable[[bool], Any]] = None
-            self._order = threading.RLock()  # what is put first is sent first, also around the attachment
+
+        def __getattr__(self, name: str) -> Any:
+            """Of a queue that is not made yet."""
+            self._make_queue()
+            return object.__getattribute__(self, name)
+
+        def _make_queue(self, *args: Any, **kwargs: Any) -> None:
+            with self._order:
+                if self._early is None:
+                    return
+                super().__init__(*args, **kwargs)
+                early, self._early = self._early, None
+                for item in early:
+                    super().put(item)
 
         @property
         def is_attached(self) -> bool:
@@ -41,19 +66,19 @@ def outlet_class(base: type) -> type:
 
         def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
             with self._order:
-                if self._native is None:
-                    super().put(item, *args, **kwargs)  # unbounded: never waits
-                else:
+                if self._native is not None:
                     self._send(item)
+                elif self._early is not None:
+                    self._early.append(item)
+                else:
+                    super().put(item, *args, **kwargs)  # unbounded: never waits
             self._tell()
 
         def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
             """From now on packets go to ``native``, those that wait first."""
             with self._order:
                 self._native, self._meter = native, meter
-                while not self.empty():
-                    item = self.get(block=False)
-                    self.task_done()
+                for item in self._waiting():
                     # A NOOP should have ended a poll, which never came.
                     if item is None or item.packet_type != NOOP:
                         self._send(item)
@@ -61,6 +86,15 @@ def outlet_class(base: type) -> type:
                     self.native = native
                     self.mailbox.attach(native)
             self._tell()
+
+        def _waiting(self) -> Any:
+            if self._early is not None:
+                early, self._early = self._early, []
+                yield from early
+                return
+            while not self.empty():
+                yield self.get(block=False)
+                self.task_done()
 
         def refuse(self, reason: str) -> bool:
             """Closes the native connection, whose client broke the protocol. False if there is none yet."""

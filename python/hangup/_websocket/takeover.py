@@ -30,8 +30,15 @@ from .._socket import SafeSocket
 StartResponse = Callable[..., Any]
 Response = tuple[str, list[tuple[str, str]], bytes]
 
-#: Left in the application's environ, which frameworks keep for as long as the client stays.
-NOT_KEPT = ("werkzeug.socket", "gunicorn.socket", "gunicorn.sock", "eventlet.input", "wsgi.input")
+#: Taken out of the application's environ, which frameworks keep for as long as the client stays.
+NOT_KEPT = (
+    "werkzeug.socket",
+    "gunicorn.socket",
+    "gunicorn.sock",
+    "eventlet.input",
+    "wsgi.input",
+    "wsgi.early_hints",  # of gunicorn since 25: has the request, its buffers and the response
+)
 
 
 class Declined(Exception):
@@ -94,8 +101,13 @@ def refusal(environ: dict[str, Any]) -> Optional[Response]:
     return None
 
 
-def take(environ: dict[str, Any], subprotocol: Optional[str] = None) -> Taken:
+def take(environ: dict[str, Any], subprotocol: Optional[str] = None, *, more: bool = False) -> Taken:
     """Answers a good handshake, and takes the connection.
+
+    Args:
+        environ: of the request.
+        subprotocol: chosen by the application.
+        more: something is sent at once behind the response: it leaves with that.
 
     Raises:
         Declined: nothing was written, and the server goes on as if nothing had happened.
@@ -113,7 +125,7 @@ def take(environ: dict[str, Any], subprotocol: Optional[str] = None) -> Taken:
     ]
     if subprotocol is not None:
         head.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    sock.sendall("\r\n".join([*head, "", ""]).encode("latin-1"))
+    sock.sendall("\r\n".join([*head, "", ""]).encode("latin-1"), socket.MSG_MORE if more else 0)
     return _take(environ, sock, early)
 
 

@@ -196,6 +196,17 @@ pub(crate) fn lowest_free(probe: BorrowedFd<'_>) -> Raw<RawFd> {
     rustix::io::fcntl_dupfd_cloexec(probe, 0).map(|fd| fd.as_raw_fd()).map_err(raw)
 }
 
+/// Takes and returns the lowest free number from `number` on, for which the kernel grows its table.
+pub(crate) fn reach(number: RawFd) -> Raw<()> {
+    let inert = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(raw)?;
+    rustix::io::fcntl_dupfd_cloexec(&inert, number).map(drop).map_err(raw)
+}
+
+/// Fills `buffer`, of at most 256 bytes, for which the kernel does not wait once it has booted.
+pub(crate) fn random(buffer: &mut [u8]) -> Raw<()> {
+    rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop).map_err(raw)
+}
+
 /// Blocks all signals for the calling thread: Python's handlers belong on Python's threads.
 #[cfg(feature = "engine")]
 pub(crate) fn block_all_signals() {
