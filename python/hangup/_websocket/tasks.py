@@ -14,6 +14,7 @@ import logging
 import sys
 import threading
 import time
+import weakref
 from typing import Any, Callable, Optional
 
 from . import dispatch
@@ -102,7 +103,7 @@ def starter(stock: Callable[..., Any], eio: Any, mode: str) -> Callable[..., Any
         socket = pinged_by(target)
         if socket is not None:
             socket.last_ping = None  # engineio 4.8 clears it here, in what is not run
-            ping = functools.partial(ping_if_polling, socket)
+            ping = functools.partial(ping_if_polling, weakref.ref(socket))  # by then it may be long gone
             if mode == "threading":
                 return timer.call_later(eio.ping_interval, ping)
             return stock(lambda: (eio.sleep(eio.ping_interval), ping()))
@@ -120,9 +121,10 @@ def pinged_by(target: Any) -> Any:
     return getattr(function, "__self__", None) if is_ping else None
 
 
-def ping_if_polling(socket: Any) -> None:
+def ping_if_polling(session: weakref.ref[Any]) -> None:
     """``engineio.Socket._send_ping`` after its sleep; native connections ping by themselves."""
-    if socket.closing or socket.closed or socket.queue.is_attached:
+    socket = session()
+    if socket is None or socket.closing or socket.closed or socket.queue.is_attached:
         return
     packet = sys.modules["engineio.packet"]
     socket.last_ping = time.time()
