@@ -77,6 +77,7 @@ def take_over_socketio(server: Any) -> None:
     eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, slow)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
+    server._send_packet = engineio.packet_sender(server)
     eio.handle_request = gate.gate(eio)
     eio.generate_id = engineio.id_maker(eio)
     if issubclass(server.packet_class, sys.modules["socketio.packet"].Packet):

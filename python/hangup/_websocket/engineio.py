@@ -23,7 +23,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from .. import _hangup
 from .._green import patched_by
 from . import dispatch, takeover, tasks
-from .outlet import NOOP, Meter, outlet_class
+from .outlet import NOOP, Meter, Together, outlet_class, send_together
 
 logger = logging.getLogger("hangup")
 
@@ -286,7 +286,7 @@ def sender(eio: Any) -> Callable[..., Any]:
         socket = eio.sockets.get(sid)
         if socket is not None and not socket.closed and not eio.logger.isEnabledFor(logging.INFO):
             native = getattr(socket.queue, "native", None)
-            if native is not None:
+            if native is not None and not isinstance(pkt, Together):
                 native.send(pkt.encode())
                 return
         closed = sys.modules["engineio.exceptions"].SocketIsClosedError
@@ -296,6 +296,19 @@ def sender(eio: Any) -> Callable[..., Any]:
             logger.debug("hangup: %s left during an emit", sid)
 
     return send_packet
+
+
+def packet_sender(server: Any) -> Callable[..., Any]:
+    """Stands in for ``socketio.Server._send_packet``, which let others come between a packet and its attachments."""
+    eio_packet = sys.modules["engineio.packet"]
+
+    @functools.wraps(server._send_packet)
+    def _send_packet(eio_sid: str, pkt: Any) -> None:
+        encoded = pkt.encode()
+        parts = encoded if isinstance(encoded, list) else [encoded]
+        send_together(server, eio_sid, [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts])
+
+    return _send_packet
 
 
 def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken, slow: SlowClients) -> dict[str, Any]:

@@ -29,9 +29,7 @@ from typing import Any, NamedTuple, Optional
 from .. import _hangup
 from . import emission, tasks
 from .engineio import MAX_QUEUED, SlowClients
-
-#: In front of a message's text (engine.io-protocol, packet types).
-MESSAGE = "4"
+from .outlet import MESSAGE, send_together
 
 
 class Room:
@@ -172,11 +170,13 @@ def native_manager() -> Any:
             return getattr(getattr(session, "queue", None), "mailbox", None)
 
         def _owner(self, namespace: str, room: Any) -> Optional[str]:
-            """The client whose own room it is."""
+            """The client whose own room it is, and who is alone there."""
             if not isinstance(room, str):
                 return None
-            eio_sid: Optional[str] = self.rooms.get(namespace, {}).get(room, {}).get(room)
-            return eio_sid
+            members = self.rooms.get(namespace, {}).get(room, {})
+            is_alone = len(members) == 1  # older versions let guests in; asked first, because they may stay
+            eio_sid: Optional[str] = members.get(room)
+            return eio_sid if is_alone else None
 
         def _room(self, namespace: str, room: Any) -> Optional[Room]:
             known = self._rooms.get((namespace, room))
@@ -286,8 +286,7 @@ def native_manager() -> Any:
             with emission.under(None):  # a handler may run here: python-socketio looks for silent clients
                 for eio_sid in eio_sids:
                     how.count(emission.fate(self.server, eio_sid))
-                    for one in packets:
-                        self.server._send_eio_packet(eio_sid, one)
+                    send_together(self.server, eio_sid, packets)
 
         def _logs(self) -> bool:
             return bool(self.server.eio.logger.isEnabledFor(logging.INFO))

@@ -19,8 +19,30 @@ from .. import _hangup
 #: Engine.IO's packet that ends a poll.
 NOOP = 6
 
+#: In front of a message's text (engine.io-protocol, packet types).
+MESSAGE = "4"
+
 #: Is told of packets: ``In`` or ``Out``, and the length.
 Meter = Callable[[str, int], None]
+
+
+class Together:
+    """Packets of messages that nothing may come between. What engineio sees of it is the first."""
+
+    __slots__ = ("data", "packet_type", "packets")
+
+    def __init__(self, packets: list[Any]) -> None:
+        self.packets = packets
+        self.packet_type = packets[0].packet_type
+        self.data = packets[0].data
+
+
+def send_together(server: Any, eio_sid: str, packets: list[Any]) -> None:
+    """Sends Engine.IO packets of a ``socketio.Server``, as far as its transport allows without others in between."""
+    queue = getattr(server.eio.sockets.get(eio_sid), "queue", None)
+    together = len(packets) > 1 and hasattr(queue, "mailbox")
+    for packet in [Together(packets)] if together else packets:
+        server._send_eio_packet(eio_sid, packet)
 
 
 @functools.cache
@@ -68,10 +90,12 @@ def outlet_class(base: type) -> type:
             with self._order:
                 if self._native is not None:
                     self._send(item)
-                elif self._early is not None:
-                    self._early.append(item)
                 else:
-                    super().put(item, *args, **kwargs)  # unbounded: never waits
+                    for one in item.packets if isinstance(item, Together) else [item]:
+                        if self._early is None:
+                            super().put(one, *args, **kwargs)  # unbounded: never waits
+                        else:
+                            self._early.append(one)
             self._tell()
 
         def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
@@ -132,6 +156,14 @@ def outlet_class(base: type) -> type:
         def _send(self, packet: Any) -> None:
             if packet is None:
                 self._native.close(1000)
+                return
+            if isinstance(packet, Together):
+                if self._meter is None:
+                    parts = [one.data for one in packet.packets]
+                    _hangup.Message(parts, MESSAGE).send(self.mailbox, "close")
+                else:  # nothing of this client's passes this by
+                    for one in packet.packets:
+                        self._send(one)
                 return
             encoded = packet.encode()
             if self._meter is not None:
