@@ -32,12 +32,6 @@ def service_of_the_stack(
         assert "Traceback" not in service.server.log
 
 
-@pytest.fixture(autouse=True)
-def clients_that_read_long_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """python-engineio's client takes 16 packets at a time, but its server sends what there is."""
-    monkeypatch.setattr("engineio.payload.Payload.max_decode_packets", 10_000)
-
-
 @pytest.fixture
 def service(service_of_the_stack: Service) -> Iterator[Service]:
     yield service_of_the_stack
