@@ -26,7 +26,7 @@ STOCK: Stack = ("27.0.1", "gthread", "threading", False, "off")
 STACKS = [GTHREAD, GEVENT, OLD_GTHREAD, OLD_GEVENT, STOCK]
 
 APP = """
-import json, os, random, threading, time
+import contextlib, json, os, random, threading, time
 from flask import Flask, request
 import flask_socketio
 from flask_socketio import SocketIO, join_room, leave_room
@@ -89,7 +89,8 @@ def ask(question):
 
 @socketio.on("join")
 def join(room):
-    join_room(room)
+    with contextlib.suppress(KeyError, ValueError):  # its client may have left
+        join_room(room)
 
 @socketio.on("leave")
 def leave(room):
