@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from emit_app import STACKS, STOCK, Client, Service, ids, serve
+from emit_app import GEVENT, GTHREAD, OLD_GEVENT, STACKS, STOCK, Client, Service, Stack, ids, serve
 from hangup._demo.server import wait_until
 
 pytest.importorskip("socketio")
 
 
 def is_slow(stack: Any) -> bool:
-    return bool(stack == STOCK)
+    return stack in (STOCK, OLD_GEVENT)
 
 
 @pytest.fixture(
@@ -30,12 +32,6 @@ def service_of_the_stack(
     with serve(tmp_path_factory.mktemp("service"), request.param) as service:
         yield service
         assert "Traceback" not in service.server.log
-
-
-@pytest.fixture(autouse=True)
-def clients_that_read_long_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """python-engineio's client takes 16 packets at a time, but its server sends what there is."""
-    monkeypatch.setattr("engineio.payload.Payload.max_decode_packets", 10_000)
 
 
 @pytest.fixture
@@ -344,7 +340,7 @@ def test_emits_that_meet_clients_who_leave_raise_nothing(service: Service) -> No
     assert sum(clients[0].call("run", "result = hangup.flask_socketio.emit('news', 3)")) == 1
     assert sum(clients[0].call("run", "result = hangup.flask_socketio.emit('news', 3, broadcast=True)")) == 3
     assert sum(clients[0].call("run", "result = safe_emit('news', 3, include_self=False)")) == 2
-    clients[2].socket.eio.ws.sock.close()
+    clients[2].socket.eio.ws.sock.shutdown(socket.SHUT_RDWR)
     code = "result = [socketio.emit('news', 4) for _ in range(100)] + [sum(safe_emit('news', 5))]"
     assert service.run(code)[:100] == [None] * 100
 
@@ -392,3 +388,54 @@ for number in range(0, 20, 2):
     expected = [f"{number}!" for number in range(1, 20, 2)]
     assert wait_until(lambda: sorted(service.run("result = kept['answers']")) == sorted(expected), 10)
     assert client.values("news") == list(range(20))
+
+
+@pytest.mark.parametrize("stack", [GTHREAD, OLD_GEVENT], ids=ids)
+def test_other_encodings(tmp_path: Path, stack: Stack) -> None:
+    """A serializer that knows binary, and a JSON module of the application's."""
+    pytest.importorskip("msgpack")
+    data = {"number": 1, "bytes": [b"1", {"deep": b"\xff"}], "text": "é"}
+    for name in ("msgpack", "json"):
+        (tmp_path / name).mkdir()
+    with serve(tmp_path / "msgpack", stack, OPTIONS=json.dumps({"serializer": "msgpack"})) as service:
+        clients = [service.client(kind, serializer="msgpack") for kind in ("websocket", "polling")]
+        code = "for number in range(50): socketio.emit('news', {**data, 'number': number})"
+        heard = said(service, clients, code, data=data)
+        assert heard == [[{**data, "number": number} for number in range(50)]] * 2
+        assert clients[0].call("run", f"result = {data!r}") == data
+    with serve(tmp_path / "json", stack, OWN_JSON="1") as service:
+        clients = [service.client(kind) for kind in ("websocket", "polling")]
+        assert (
+            said(service, clients, "socketio.emit('news', {'a': app, 'b': b'1'})")
+            == [[{"a": "<Flask>", "b": b"1"}]] * 2
+        )
+
+
+@pytest.mark.parametrize("stack", [GTHREAD, GEVENT], ids=ids)
+def test_emits_are_seen_by_those_who_watch(tmp_path: Path, stack: Stack) -> None:
+    """The admin interface counts them, engineio's logger names them, and a test client gets them."""
+    options = json.dumps({"engineio_logger": True})
+    with serve(tmp_path, stack, OPTIONS=options, ADMIN="production") as service:
+        admin = service.client(namespaces=["/admin"])
+        clients = [service.client(), service.client(), service.client("polling")]
+        code = "for number in range(30): socketio.emit('news', {'number': number})"
+        service.run(code)
+        sids = service.run(
+            "result = [server.manager.eio_sid_from_sid(sid, '/') for sid in sids]",
+            sids=[client.sid for client in clients],
+        )
+        for client, sid in zip(clients, sids):
+            assert service.everybody_has([client], "news", 30)
+            assert [news["number"] for news in client.values("news")] == list(range(30))
+            assert service.server.log.count(f"{sid}: Sending packet MESSAGE") >= 30
+
+        def packets_out() -> int:
+            events = [event for stats in admin.values("server_stats") for event in stats["aggregatedEvents"]]
+            return sum(int(event["count"]) for event in events if event["type"] == "packetsOut")
+
+        # a poll is one packet to it
+        assert wait_until(lambda: packets_out() >= 60, 10), packets_out()
+        got = "result = [one['args'][0]['number'] for one in client.get_received() if one['name'] == 'news']"
+        # last: real clients get nothing any more
+        assert service.run(f"client = socketio.test_client(app)\n{code}\n{got}") == list(range(30))
+        assert "Traceback" not in service.server.log
