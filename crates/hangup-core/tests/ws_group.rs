@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
 
-use common::ws::{end, settings, start, text, Client};
+use common::tcp_pair;
+use common::ws::{begin, end, settings, text, Client};
 use hangup_core::ws::group::{broadcast, Group, Mailbox, Tally};
-use hangup_core::ws::{codec, Data, Delivery, OpCode, Overflow, WebSocket};
+use hangup_core::ws::{codec, Data, Delivery, OpCode, Overflow, Settings, WebSocket};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use tungstenite::protocol::Role;
 use tungstenite::Message;
 
 struct Member {
@@ -19,7 +22,14 @@ struct Member {
 }
 
 fn member() -> Member {
-    let (socket, client) = start(settings(), &[]);
+    member_with(settings())
+}
+
+fn member_with(settings: Settings) -> Member {
+    let (ours, peer) = tcp_pair();
+    set_socket_send_buffer_size(&ours, 200 * 1024).unwrap(); // and the kernel doubles it
+    let socket = begin(ours, &[], settings);
+    let client = tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None);
     let mailbox = Arc::new(Mailbox::new());
     assert!(mailbox.attach(Arc::clone(&socket)));
     Member { socket, mailbox, client }
@@ -101,6 +111,24 @@ fn who_has_no_room_is_named_if_the_message_is_refused() {
     for member in &members {
         member.socket.end(hangup_core::ws::Ending::Here);
         end(&member.socket);
+    }
+}
+
+#[test]
+fn nobody_is_taken_for_slow_because_the_engine_is_behind() {
+    const MESSAGES: usize = 30;
+    let settings = Settings { max_queued: 64 * 1024, ..settings() };
+    let members = [member_with(settings), member_with(settings)];
+    let group = group(&members);
+    let block = "x".repeat(8 * 1024);
+    let delivery = Delivery { overflow: None, key: Some("newest".into()) };
+    for number in 0..MESSAGES {
+        let message = [text(&format!("{number} {block}"))];
+        assert_eq!(broadcast(&[&group], &message, &[], &delivery).queued, 2);
+    }
+    for member in members {
+        assert_eq!((member.socket.dropped(), member.socket.coalesced()), (0, 0));
+        assert_eq!(close(member).len(), MESSAGES);
     }
 }
 

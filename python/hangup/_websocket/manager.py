@@ -235,12 +235,12 @@ def native_manager() -> Any:
             mailbox = self._mailbox(eio_sid)
             if mailbox is None:
                 return {eio_sid}
-            self._log({eio_sid})
             outcome = message.send(mailbox, how.policy, how.coalesce)
             while outcome == "refused":
                 outcome = self._send_with_room(message, eio_sid, mailbox, how)
             if outcome is None:
                 return {eio_sid}
+            self._log({eio_sid})
             how.count(outcome)
             return set()
 
@@ -254,8 +254,6 @@ def native_manager() -> Any:
             left_out = {everybody.get(sid) for sid in skipped if sid is not None}
             mailboxes = [known.mailboxes.get(eio_sid) for known in rooms for eio_sid in left_out]
             ids = [mailbox.id for mailbox in mailboxes if mailbox is not None]
-            if self._logs():
-                self._log({eio_sid for known in rooms for eio_sid in list(known.mailboxes)} - left_out)
             *fates, elsewhere, refused = message.broadcast(
                 [known.group for known in rooms], ids, how.policy, how.coalesce
             )
@@ -265,7 +263,11 @@ def native_manager() -> Any:
                 rest |= known.strangers - left_out
                 if elsewhere:
                     rest |= known.named(elsewhere)
-            for eio_sid in set().union(*(known.named(refused) for known in rooms)) if refused else ():
+            again: set[str] = set().union(*(known.named(refused) for known in rooms)) if refused else set()
+            if self._logs():
+                served = {eio_sid for known in rooms for eio_sid in list(known.mailboxes)}
+                self._log(served - left_out - rest - again)
+            for eio_sid in again:
                 rest |= self._send(message, eio_sid, how)
             return rest
 

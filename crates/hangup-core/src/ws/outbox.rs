@@ -53,6 +53,21 @@ impl Outbox {
         }
     }
 
+    /// Whether something that waits would have to give way to `frames`, or they to it.
+    pub(super) fn is_short_of_room(
+        &self,
+        frames: impl Iterator<Item = Bytes>,
+        delivery: Option<&Delivery>,
+    ) -> bool {
+        if self.sealed || self.is_empty() {
+            return false;
+        }
+        let key = delivery.and_then(|delivery| delivery.key.as_ref());
+        let added: usize = frames.map(|frame| frame.len() + FRAME).sum();
+        self.waiting.cost() + added > self.limit - self.limit / RESERVE
+            || key.is_some_and(|key| self.waiting.of_key(key).is_some())
+    }
+
     /// All of `frames` or none of them. Without a `delivery` they are there to stay, and what may be dropped makes
     /// way.
     pub(super) fn push(

@@ -12,13 +12,11 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{sleep_until, Instant, Sleep};
 
-use super::sending::Flushed;
+use super::sending::{Flushed, FAIR};
 use super::strand::Ending;
 use super::task::Task;
 use crate::fd::Lease;
 
-/// Batches sent before others have their turn.
-const FAIR: usize = 16;
 /// Where the timer waits while nothing is due.
 const FAR: Duration = Duration::from_secs(86_400);
 

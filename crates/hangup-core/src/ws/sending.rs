@@ -19,6 +19,9 @@ use crate::ledger::{self, Counter};
 /// "Try again later", in IANA's registry of close codes.
 const TRY_AGAIN_LATER: u16 = 1013;
 
+/// Batches sent before others have their turn.
+pub(super) const FAIR: usize = 16;
+
 /// What became of an offered message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
@@ -80,7 +83,13 @@ impl WebSocket {
         if self.guarded().is_inherited() {
             return Offered::Gone; // in a forked child: the stream is the parent's
         }
+        let frames = frames.into_iter();
         let mut outbox = self.outbox();
+        if outbox.is_short_of_room(frames.clone(), delivery) && !self.blocked.load(Ordering::Acquire) {
+            drop(outbox); // perhaps it is not the client who is behind, but the engine
+            self.deliver_at_most(FAIR);
+            outbox = self.outbox();
+        }
         let pushed = outbox.push(frames, delivery);
         let made_room = outbox.makes_room(); // by what was dropped
         drop(outbox);
@@ -177,10 +186,14 @@ impl WebSocket {
 
     /// Sends what waits, unless somebody else is at it or the kernel has no room; the task sends the rest.
     pub(super) fn deliver(&self) -> Offered {
+        self.deliver_at_most(1)
+    }
+
+    fn deliver_at_most(&self, batches: usize) -> Offered {
         if self.blocked.load(Ordering::Acquire) {
             return Offered::Queued;
         }
-        match self.flush(1) {
+        match self.flush(batches) {
             Ok(Flushed::All) => Offered::Sent,
             Ok(Flushed::Elsewhere) => Offered::Queued,
             Ok(Flushed::Some | Flushed::Full) => {
