@@ -42,6 +42,14 @@ pub(crate) fn spawn<F: std::future::Future<Output = ()> + Send + 'static>(task: 
     Ok(())
 }
 
+/// Runs `work` on the engine behind all that is ready there now; at once, if somebody else calls.
+pub(crate) fn afterwards(work: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(engine) => drop(engine.spawn(async move { work() })),
+        Err(_) => work(),
+    }
+}
+
 /// Tasks that have not ended.
 pub fn tasks() -> usize {
     *locked(&TASKS)

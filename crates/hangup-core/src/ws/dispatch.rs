@@ -51,6 +51,8 @@ pub(super) struct State {
     /// Connections with something to look at.
     told: Vec<u64>,
     watched: bool,
+    /// It will be said that something waits.
+    announced: bool,
     stopped: bool,
 }
 
@@ -201,16 +203,26 @@ impl Dispatcher {
     pub(super) fn enqueue(self: &Arc<Self>, socket: Arc<WebSocket>) {
         let mut state = self.locked();
         state.ready.push_back(socket);
-        if self.signal.is_some() {
-            if state.ready.len() == 1 {
-                self.raise();
-            }
-            return;
-        }
         if state.active >= self.parallel || state.idle == 0 {
             self.watch(&mut state);
         }
+        if std::mem::replace(&mut state.announced, true) {
+            return;
+        }
+        drop(state);
+        // Whoever is woken takes the core from the engine, if they share it: so once for all that has arrived.
+        let dispatcher = Arc::clone(self);
+        engine::afterwards(move || dispatcher.announce());
+    }
+
+    /// Says that something waits.
+    fn announce(&self) {
+        let mut state = self.locked();
+        state.announced = false;
         self.call(&state);
+        if !state.ready.is_empty() {
+            self.raise();
+        }
     }
 
     /// Wakes a thread, if there is something that it may do.

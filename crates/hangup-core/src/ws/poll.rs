@@ -82,7 +82,8 @@ impl Task {
                 self.socket.blocked.store(false, Ordering::Release);
                 match self.socket.flush(FAIR) {
                     Ok(Flushed::Full) => ready.clear_ready(),
-                    Ok(Flushed::All | Flushed::Elsewhere | Flushed::Some) => {}
+                    Ok(Flushed::All | Flushed::Some) => {}
+                    Ok(Flushed::Elsewhere) => return false, // who is at it wakes us, if something is left
                     Err(error) => self.socket.give_up_sending(&error),
                 }
             }
