@@ -123,6 +123,11 @@ impl Turn {
         event.map(|event| event_to_python(py, event)).transpose()
     }
 
+    /// Ends the turn; events that are left go to somebody else.
+    fn end(&self) {
+        drop(self.let_go());
+    }
+
     /// Ends the turn, and leaves the events to `WebSocket.receive`.
     fn leave(&self) {
         if let Some(turn) = self.let_go() {

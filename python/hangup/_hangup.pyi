@@ -212,6 +212,9 @@ class Turn:
     def let_others_in(self) -> None:
         """From now until the next ``take``, a block gives the connection to somebody else."""
 
+    def end(self) -> None:
+        """Ends the turn; events that are left go to somebody else."""
+
     def leave(self) -> None:
         """Ends the turn, and leaves the events to ``WebSocket.receive``; the next comes after that found nothing."""
 

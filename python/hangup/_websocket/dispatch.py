@@ -133,22 +133,26 @@ class ThreadDispatcher(Dispatcher):
 
     def _work(self) -> None:
         turn = None
-        while not self._stopped:
-            turn = self.native.next(IDLE, turn)
-            if turn is None:
-                if self.native.idle:
+        try:
+            while not self._stopped:
+                turn = self.native.next(IDLE, turn)
+                if turn is None:
+                    if self.native.idle:
+                        return
+                    continue
+                if turn.is_last:
+                    try:
+                        self._hire()
+                    except RuntimeError as full:  # this thread goes on alone
+                        logger.warning("hangup: no thread for handlers: %s", full)
+                current.set(turn)
+                self.run(turn)
+                current.set(None)
+                if self.native.idle >= SPARE:
                     return
-                continue
-            if turn.is_last:
-                try:
-                    self._hire()
-                except RuntimeError as full:  # this thread goes on alone
-                    logger.warning("hangup: no thread for handlers: %s", full)
-            current.set(turn)
-            self.run(turn)
-            current.set(None)
-            if self.native.idle >= SPARE:
-                return
+        finally:
+            if turn is not None:
+                turn.end()  # by name: an exception's traceback may keep this frame until garbage is collected
 
     def _stop(self) -> None:
         """Threads must not come back from native code into an interpreter that is gone."""
@@ -197,17 +201,21 @@ class GreenDispatcher(Dispatcher):
 
     def _work(self) -> None:
         turn = None
-        for _ in range(FAIR):
-            turn = self.native.try_next(turn)
-            if turn is None:
-                return
-            self._turn = turn
-            current.set(turn)
-            self.run(turn)
-            current.set(None)
-            if self._turn is not turn:
-                return  # it waited, and others go on since
-            self._turn = None
+        try:
+            for _ in range(FAIR):
+                turn = self.native.try_next(turn)
+                if turn is None:
+                    return
+                self._turn = turn
+                current.set(turn)
+                self.run(turn)
+                current.set(None)
+                if self._turn is not turn:
+                    return  # it waited, and others go on since
+                self._turn = None
+        finally:
+            if turn is not None:
+                turn.end()
 
 
 def _gevent() -> Dispatcher:
