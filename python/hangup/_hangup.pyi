@@ -8,6 +8,9 @@ from typing_extensions import Self, disjoint_base
 __all__ = [
     "Acceptor",
     "Dispatcher",
+    "Group",
+    "Mailbox",
+    "Message",
     "Pin",
     "Socket",
     "Turn",
