@@ -152,8 +152,8 @@ impl WebSocket {
         is_first
     }
 
-    /// Waits until what waits uses no more than `level` of [`Settings::max_queued`](super::Settings::max_queued), or
-    /// nothing can be sent any more; at most for `limit`. False if time is up: then the dispatcher is told as soon as
+    /// Waits until no more than `level` bytes wait ([`WebSocket::queued`]), or nothing can be sent any more; at most
+    /// for `limit`. False if time is up: then the dispatcher is told as soon as
     /// there is room ([`Settings::tells`](super::Settings::tells)).
     pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
         if self.guarded().is_inherited() {
