@@ -118,8 +118,10 @@ impl Turn {
 impl Turn {
     /// str or bytes for a message, a tuple for everything else (see the stub). None: the turn should end.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut turn = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = turn.as_mut().and_then(ws::Turn::take);
+        let event = {
+            let mut turn = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            turn.as_mut().and_then(ws::Turn::take)
+        }; // to make an object may run finalizers, which may step aside
         event.map(|event| event_to_python(py, event)).transpose()
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import hangup
 import pytest
-from hangup import EmitResult, safe_emit
+from hangup import EmitResult, _install, safe_emit
 
 socketio = pytest.importorskip("socketio")
 engineio_socket = pytest.importorskip("engineio.socket")
@@ -344,3 +344,42 @@ def test_importing_it_imports_no_framework() -> None:
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, timeout=30, check=False
     )
     assert run.returncode == 0
+
+
+@pytest.fixture
+def native_server() -> Any:
+    """A server whose emits are native, and that logs to what is no ``logging.Logger``."""
+
+    class Logger:
+        def info(self, *args: Any) -> None: ...
+
+        debug = warning = error = exception = info
+
+    server = new_server(logger=Logger(), engineio_logger=Logger())
+    _install.take_over_socketio(server)
+    return server
+
+
+def test_whom_to_skip_may_be_named_in_a_way_that_names_nobody(native_server: Any) -> None:
+    """As stock has it: only a list names several."""
+    member = Member(native_server)
+    native_server.emit("news", 1, skip_sid={member.sid})
+    native_server.emit("news", 2, skip_sid=[[member.sid], member.sid])
+    assert member.events() == [["news", 1]]
+
+
+def test_what_is_emitted_on_the_way_is_another_emit(native_server: Any) -> None:
+    """As python-socketio's admin interface does for each client."""
+    member, admin = Member(native_server), Member(native_server, "/admin")
+    stock = native_server.manager.emit
+
+    def emit(event: str, data: Any, namespace: str, **options: Any) -> None:
+        stock(event, data, namespace, **options)
+        if namespace != "/admin":
+            native_server.emit("sent", event, namespace="/admin")
+
+    native_server.manager.emit = emit
+    assert safe_emit("news", 1, server=native_server) == EmitResult(queued=1)
+    native_server.emit("news", 2, policy="drop_newest")
+    assert member.events() == [["news", 1], ["news", 2]]
+    assert admin.events() == [["sent", "news"], ["sent", "news"]]

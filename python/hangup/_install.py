@@ -53,9 +53,9 @@ def take_over_socketio(server: Any) -> None:
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
     is_native = isinstance(getattr(server, "manager", None), manager.native_manager())
+    if is_native and "emit" not in vars(server):  # whatever follows: its application may name a policy
+        server.emit = emission.accepting(server.emit)
     if mode != _mode.ON:
-        if is_native:  # its application may name a policy, whatever HANGUP says
-            server.emit = emission.accepting(server.emit)
         _status.record("socketio", state="off", reason=f"HANGUP={mode}", **facts)
         return
     reason = engineio.judge(server)
@@ -74,8 +74,6 @@ def take_over_socketio(server: Any) -> None:
         stock: Any = type(server.manager)
         server.manager.__class__ = manager.native(stock)
         server.manager.keep_books()
-        is_native = True
-    if is_native:
         server.emit = emission.accepting(server.emit)
     slow = getattr(server.manager, "slow_clients", engineio.SlowClients())
     eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, slow)

@@ -4,13 +4,16 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
 use std::thread;
+use std::time::Duration;
 
 use common::tcp_pair;
 use common::ws::{begin, end, settings, text, Client};
+use hangup_core::cause::Op;
+use hangup_core::fd::{Lane, Patience};
 use hangup_core::ws::group::{broadcast, Group, Mailbox, Tally};
-use hangup_core::ws::{codec, Data, Delivery, OpCode, Overflow, Settings, WebSocket};
+use hangup_core::ws::{codec, Data, Delivery, Offered, OpCode, Overflow, Settings, WebSocket};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tungstenite::protocol::Role;
 use tungstenite::Message;
@@ -130,6 +133,26 @@ fn nobody_is_taken_for_slow_because_the_engine_is_behind() {
         assert_eq!((member.socket.dropped(), member.socket.coalesced()), (0, 0));
         assert_eq!(close(member).len(), MESSAGES);
     }
+}
+
+#[test]
+fn nobody_is_taken_for_slow_because_somebody_else_is_sending() {
+    let member = member_with(Settings { max_queued: 16 * 1024, ..settings() });
+    let block = [text(&"x".repeat(7 * 1024))];
+    let sending = member.socket.guarded().lane(Lane::Write, Op::Send, Patience::Never).unwrap();
+    let (done, is_done) = mpsc::channel();
+    let offering = {
+        let socket = Arc::clone(&member.socket);
+        thread::spawn(move || {
+            let outcomes = [(); 3].map(|()| socket.offer_with(&block, &Delivery::default()));
+            done.send(()).unwrap();
+            outcomes
+        })
+    };
+    assert!(is_done.recv_timeout(Duration::from_millis(20)).is_err()); // there is no room for the third
+    drop(sending);
+    assert!(!offering.join().unwrap().contains(&Offered::Overflowed));
+    assert_eq!(close(member).len(), 3);
 }
 
 #[test]

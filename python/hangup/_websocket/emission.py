@@ -28,13 +28,19 @@ class Emission:
         coalesce: only the newest event of this key waits for a client.
     """
 
-    __slots__ = ("coalesce", "fates", "policy")
+    __slots__ = ("_has_begun", "coalesce", "fates", "policy")
 
     def __init__(self, policy: Optional[str] = None, coalesce: Optional[str] = None) -> None:
         self.policy = None if policy is None else checked(policy)
         self.coalesce = coalesce
         #: How many clients it was sent to, is queued for, and so on.
         self.fates = {"sent": 0, "queued": 0, "gone": 0, "dropped": 0}
+        self._has_begun = False
+
+    def begin(self) -> bool:
+        """The server is asked for it. False if it has been: who asks meanwhile emits something else."""
+        has_begun, self._has_begun = self._has_begun, True
+        return not has_begun
 
     def count(self, outcome: str) -> None:
         """One client, by what ``Message.send`` returned."""
@@ -92,12 +98,15 @@ def offer_again(message: Any, mailbox: Any, native: Any, how: Emission, sleep: A
 
 
 def accepting(stock: Any) -> Any:
-    """Stands in for ``socketio.Server.emit``: takes ``policy`` and ``coalesce`` too."""
+    """Stands in for ``socketio.Server.emit``: takes ``policy`` and ``coalesce`` too. What is emitted on the way, as
+    python-socketio's admin interface does, is an emit of its own.
+    """
 
     def emit(*args: Any, policy: Optional[str] = None, coalesce: Optional[str] = None, **kwargs: Any) -> Any:
-        if policy is None and coalesce is None:
+        how = current.get() if policy is None and coalesce is None else Emission(policy, coalesce)
+        if how is None:
             return stock(*args, **kwargs)
-        with under(Emission(policy, coalesce)):
+        with under(how if how.begin() else None):
             return stock(*args, **kwargs)
 
     return functools.update_wrapper(emit, stock)

@@ -117,7 +117,7 @@ class Session:
         socket, server = self._socket, self._socket.server
         if socket.closed or socket.queue.is_refused:
             return
-        if data[:1] == "b" or server.logger.isEnabledFor(logging.INFO):
+        if data[:1] == "b" or says_packets(server.logger):
             try:
                 packet = self._packet.Packet(encoded_packet=data)
             except ValueError:
@@ -284,7 +284,7 @@ def sender(eio: Any) -> Callable[..., Any]:
     @functools.wraps(stock)
     def send_packet(sid: str, pkt: Any) -> None:
         socket = eio.sockets.get(sid)
-        if socket is not None and not socket.closed and not eio.logger.isEnabledFor(logging.INFO):
+        if socket is not None and not socket.closed and not says_packets(eio.logger):
             native = getattr(socket.queue, "native", None)
             if native is not None and not isinstance(pkt, Together):
                 native.send(pkt.encode())
@@ -331,6 +331,12 @@ def parts(stock: dict[str, Any], mode: str, on_taken: OnTaken, slow: SlowClients
     if isinstance(stock["event"], type):
         ours["event"] = tasks.event_class(stock["event"])
     return ours
+
+
+def says_packets(logger: Any) -> bool:
+    """Whether a server's logger is told of each packet. It may be any object that has the methods of one."""
+    is_enabled = getattr(logger, "isEnabledFor", None)
+    return is_enabled is None or bool(is_enabled(logging.INFO))
 
 
 def is_async(eio: Any) -> bool:

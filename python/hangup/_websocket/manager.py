@@ -21,14 +21,13 @@ Not promised
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Optional
 
 from .. import _hangup
 from . import emission, tasks
-from .engineio import MAX_QUEUED, SlowClients
+from .engineio import MAX_QUEUED, SlowClients, says_packets
 from .outlet import MESSAGE, send_together
 
 
@@ -251,7 +250,7 @@ def native_manager() -> Any:
             names = [room] if isinstance(room, str) or not hasattr(room, "__len__") else room
             rooms = [known for name in names if (known := self._room(namespace, name)) is not None]
             everybody = self.rooms.get(namespace, {}).get(None, {})
-            left_out = {everybody.get(sid) for sid in skipped if sid is not None}
+            left_out = {everybody.get(sid) for sid in skipped if isinstance(sid, str)}
             mailboxes = [known.mailboxes.get(eio_sid) for known in rooms for eio_sid in left_out]
             ids = [mailbox.id for mailbox in mailboxes if mailbox is not None]
             *fates, elsewhere, refused = message.broadcast(
@@ -291,7 +290,7 @@ def native_manager() -> Any:
                     send_together(self.server, eio_sid, packets)
 
         def _logs(self) -> bool:
-            return bool(self.server.eio.logger.isEnabledFor(logging.INFO))
+            return says_packets(self.server.eio.logger)
 
         def _log(self, eio_sids: set[str]) -> None:
             """What engineio says of each packet."""
@@ -329,7 +328,13 @@ def judge(manager: Any) -> bool:
 
     if not isinstance(manager, Manager) or isinstance(manager, native_manager()):
         return False
-    books = ("basic_enter_room", "basic_leave_room", "basic_disconnect", "get_participants")
-    if any(getattr(type(manager), name, None) is not BaseManager.__dict__[name] for name in books):
+    books = (
+        "basic_enter_room",
+        "basic_leave_room",
+        "basic_close_room",
+        "basic_disconnect",
+        "get_participants",
+    )
+    if any(getattr(type(manager), name, None) is not BaseManager.__dict__.get(name) for name in books):
         return False
     return hasattr(manager, "callbacks") and hasattr(manager, "pending_disconnect")

@@ -250,6 +250,7 @@ class _Inbox(dispatch.Receiver):
             event = self.native.receive(0.0)
         if isinstance(event, tuple):
             self._dispatcher.forget(self.native)
+            self.look()  # the dispatcher knows us no more, and somebody may wait for room
         return event
 
     def wait_for_room(self) -> None:

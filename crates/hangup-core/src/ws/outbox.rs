@@ -21,7 +21,7 @@ pub(super) struct Outbox {
     /// When something last left, or came into an empty queue.
     moved: Instant,
     sealed: bool,
-    /// Somebody waits until no more than this of the limit is used.
+    /// Somebody waits until no more bytes than this wait.
     awaited: Option<usize>,
     dropped: u64,
     coalesced: u64,
@@ -168,10 +168,10 @@ impl Outbox {
         self.waiting.bytes()
     }
 
-    /// Whether no more than `level` of the limit is used, or nothing can be added anyway. If not,
+    /// Whether no more than `level` bytes wait, or nothing can be added anyway. If not,
     /// [`Outbox::makes_room`] will tell.
     pub(super) fn has_room(&mut self, level: usize) -> bool {
-        let there = self.sealed || self.waiting.cost() <= level;
+        let there = self.sealed || self.waiting.bytes() <= level;
         if !there {
             self.awaited = self.awaited.max(Some(level));
         }
@@ -180,7 +180,7 @@ impl Outbox {
 
     /// True once, when there is the room that somebody waits for.
     pub(super) fn makes_room(&mut self) -> bool {
-        let made = self.awaited.is_some_and(|level| self.sealed || self.waiting.cost() <= level);
+        let made = self.awaited.is_some_and(|level| self.sealed || self.waiting.bytes() <= level);
         if made {
             self.awaited = None;
         }

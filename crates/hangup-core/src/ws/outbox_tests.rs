@@ -347,3 +347,18 @@ fn what_may_be_dropped_makes_way_for_what_may_not() {
         assert_eq!((outbox.dropped(), outbox.bytes()), (1, 516));
     }
 }
+
+#[test]
+fn room_is_in_bytes_however_small_the_messages() {
+    let mut outbox = Outbox::new(64 * 1024, Overflow::Close);
+    for _ in 0..100 {
+        assert_eq!(outbox.push([Bytes::from_static(b"four")], None), Pushed::Queued);
+    }
+    assert!(!outbox.has_room(200));
+    assert!(outbox.lend().is_some());
+    outbox.advance(196);
+    assert!(!outbox.makes_room());
+    assert!(outbox.lend().is_some());
+    outbox.advance(4);
+    assert!(outbox.makes_room());
+}

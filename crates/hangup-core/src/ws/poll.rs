@@ -15,7 +15,7 @@ use tokio::time::{sleep_until, Instant, Sleep};
 use super::sending::{Flushed, FAIR};
 use super::strand::Ending;
 use super::task::Task;
-use crate::fd::Lease;
+use crate::fd::{Lease, Patience};
 
 /// Where the timer waits while nothing is due.
 const FAR: Duration = Duration::from_secs(86_400);
@@ -80,7 +80,7 @@ impl Task {
         match io.poll_write_ready(context) {
             Poll::Ready(Ok(mut ready)) => {
                 self.socket.blocked.store(false, Ordering::Release);
-                match self.socket.flush(FAIR) {
+                match self.socket.flush(FAIR, Patience::Never) {
                     Ok(Flushed::Full) => ready.clear_ready(),
                     Ok(Flushed::All | Flushed::Some) => {}
                     Ok(Flushed::Elsewhere) => return false, // who is at it wakes us, if something is left

@@ -22,6 +22,9 @@ const TRY_AGAIN_LATER: u16 = 1013;
 /// Batches sent before others have their turn.
 pub(super) const FAIR: usize = 16;
 
+/// For how long somebody else's send(2), which never waits, may take the core from whoever needs room.
+const ELSEWHERE: Duration = Duration::from_millis(200);
+
 /// What became of an offered message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
@@ -87,7 +90,7 @@ impl WebSocket {
         let mut outbox = self.outbox();
         if outbox.is_short_of_room(frames.clone(), delivery) && !self.blocked.load(Ordering::Acquire) {
             drop(outbox); // perhaps it is not the client who is behind, but the engine
-            self.deliver_at_most(FAIR);
+            self.deliver_at_most(FAIR, Patience::from_timeout(Some(ELSEWHERE)));
             outbox = self.outbox();
         }
         let pushed = outbox.push(frames, delivery);
@@ -149,8 +152,8 @@ impl WebSocket {
         is_first
     }
 
-    /// Waits until what waits uses no more than `level` of [`Settings::max_queued`](super::Settings::max_queued), or
-    /// nothing can be sent any more; at most for `limit`. False if time is up: then the dispatcher is told as soon as
+    /// Waits until no more than `level` bytes wait ([`WebSocket::queued`]), or nothing can be sent any more; at most
+    /// for `limit`. False if time is up: then the dispatcher is told as soon as
     /// there is room ([`Settings::tells`](super::Settings::tells)).
     pub fn wait_for_room(&self, level: usize, limit: Duration) -> bool {
         if self.guarded().is_inherited() {
@@ -186,14 +189,14 @@ impl WebSocket {
 
     /// Sends what waits, unless somebody else is at it or the kernel has no room; the task sends the rest.
     pub(super) fn deliver(&self) -> Offered {
-        self.deliver_at_most(1)
+        self.deliver_at_most(1, Patience::Never)
     }
 
-    fn deliver_at_most(&self, batches: usize) -> Offered {
+    fn deliver_at_most(&self, batches: usize, patience: Patience) -> Offered {
         if self.blocked.load(Ordering::Acquire) {
             return Offered::Queued;
         }
-        match self.flush(batches) {
+        match self.flush(batches, patience) {
             Ok(Flushed::All) => Offered::Sent,
             Ok(Flushed::Elsewhere) => Offered::Queued,
             Ok(Flushed::Some | Flushed::Full) => {
@@ -219,13 +222,19 @@ impl WebSocket {
         }
     }
 
-    /// Sends at most `batches` times what waits.
-    pub(super) fn flush(&self, batches: usize) -> Result<Flushed> {
+    /// Sends at most `batches` times what waits. `patience` is with somebody else who is sending: whoever has the lane
+    /// waits neither for the kernel nor for an interpreter.
+    pub(super) fn flush(&self, batches: usize, patience: Patience) -> Result<Flushed> {
         for _ in 0..batches {
-            let lane = match self.guarded().lane(Lane::Write, Op::Send, Patience::Never) {
+            let lane = match self.guarded().lane(Lane::Write, Op::Send, patience) {
                 Ok(lane) => lane,
                 // Whoever holds the lane looks at the queue again after leaving it.
-                Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {
+                Err(error)
+                    if matches!(
+                        error.cause,
+                        Cause::Busy | Cause::WouldBlock | Cause::TimedOut | Cause::Interrupted
+                    ) =>
+                {
                     return Ok(Flushed::Elsewhere)
                 }
                 Err(error) => return Err(error),
