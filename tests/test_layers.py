@@ -57,7 +57,6 @@ def test_exceptions_import_nothing_of_ours() -> None:
 OWN_OBJECTS = {
     ("faces.py", "face", "_turn"),  # the application's face shares the server's turn to write
     ("gunicorn.py", "chained", "_guards"),  # the hook that install() makes
-    ("dispatch.py", "current", "turn"),  # our own threading.local
     ("threads.py", "conn", "data_ready"),  # what gunicorn would find out by waiting
     ("tasks.py", "socket", "last_ping"),  # the state that an engineio.Socket has its transport keep:
     ("engineio.py", "socket", "upgrading"),  # here we are its transport

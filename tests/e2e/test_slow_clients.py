@@ -328,7 +328,7 @@ def test_clients_that_leave_in_the_middle_of_broadcasts(service: Service) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ten_thousand_clients_that_leave(service: Service) -> None:
-    """The same, as often as issue 4 wants."""
+    """The same, ten thousand times."""
     leaving(service, 10_000)
 
 
