@@ -236,7 +236,8 @@ result = server.manager.backlog(sid)
 def test_block_ends_with_the_client(tmp_path: Path, stack: Any) -> None:
     """Until the client is left the emitter waits, and nobody else; then it goes on."""
     manager = json.dumps(["NativeManager", {"policy": "block", "budget": BUDGET}])
-    options = json.dumps({"ping_interval": 2, "ping_timeout": 1})
+    # The pong of the other client comes after 10 MB that it reads first.
+    options = json.dumps({"ping_interval": 1, "ping_timeout": 5})
     with serve(tmp_path, stack, MANAGER=manager, OPTIONS=options) as service:
         fast = service.client()
         with Stalled(service):
