@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::buffer::Payload;
-use crate::websocket::{outcome, WebSocket};
+use crate::websocket::{offer, outcome, WebSocket};
 
 /// To so many clients a message is sent without leaving the interpreter: it takes less than coming back.
 const ATTACHED_LIMIT: usize = 8;
@@ -98,12 +98,7 @@ impl Message {
     ) -> PyResult<Option<&'static str>> {
         let delivery = delivery(policy, key)?;
         let Some(socket) = mailbox.0.socket() else { return Ok(None) };
-        let offered = if self.0.iter().map(Bytes::len).sum::<usize>() > crate::websocket::ATTACHED_LIMIT {
-            py.detach(|| socket.offer_with(&self.0, &delivery))
-        } else {
-            socket.offer_with(&self.0, &delivery)
-        };
-        Ok(Some(outcome(offered)))
+        Ok(Some(outcome(offer(py, socket, &self.0, Some(&delivery)))))
     }
 
     /// Offers it to everybody in `groups`, except the mailboxes with the ids `skipped`.
@@ -119,12 +114,13 @@ impl Message {
         let delivery = delivery(policy, key)?;
         let groups: Vec<_> = groups.iter().map(|group| Arc::clone(&group.0)).collect();
         let groups: Vec<_> = groups.iter().map(Arc::as_ref).collect();
-        let tally = if groups.iter().map(|group| group.len()).sum::<usize>() > ATTACHED_LIMIT {
-            py.detach(|| group::broadcast(&groups, &self.0, &skipped, &delivery))
-        } else {
-            group::broadcast(&groups, &self.0, &skipped, &delivery)
-        };
-        let Tally { sent, queued, gone, dropped, elsewhere, refused } = tally;
+        let broadcast = || group::try_broadcast(&groups, &self.0, &skipped, &delivery);
+        let is_small = groups.iter().map(|group| group.len()).sum::<usize>() <= ATTACHED_LIMIT;
+        let mut tally = if is_small { broadcast() } else { py.detach(broadcast) };
+        if !tally.is_complete() {
+            py.detach(|| tally.catch_up(&self.0, &delivery));
+        }
+        let Tally { sent, queued, gone, dropped, elsewhere, refused, .. } = tally;
         Ok((sent, queued, gone, dropped, elsewhere, refused))
     }
 }

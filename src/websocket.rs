@@ -4,10 +4,12 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hangup_core::adopt;
 use hangup_core::ws;
 use hangup_core::ws::{
-    codec, dispatch, Closure, Data, Ending, Event, Heartbeat, Offered, OpCode, Pings, Protocol, Settings,
+    codec, dispatch, Closure, Data, Delivery, Ending, Event, Heartbeat, Offered, OpCode, Pings, Protocol,
+    Settings,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,7 +20,7 @@ use crate::errors::to_python;
 use crate::group::overflow_of;
 
 /// The most that is copied to the kernel while attached: about 10 µs.
-pub(crate) const ATTACHED_LIMIT: usize = 32 * 1024;
+const ATTACHED_LIMIT: usize = 32 * 1024;
 
 /// RFC 6455 section 4.2.2: the value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
 #[pyfunction]
@@ -152,6 +154,18 @@ impl Turn {
     }
 }
 
+/// Attached, if it is small and nobody has to be waited for: that takes less than coming back.
+pub(crate) fn offer(
+    py: Python<'_>,
+    socket: &ws::WebSocket,
+    frames: &[Bytes],
+    delivery: Option<&Delivery>,
+) -> Offered {
+    let is_small = frames.iter().map(Bytes::len).sum::<usize>() <= ATTACHED_LIMIT;
+    let attached = if is_small { socket.try_offer(frames, delivery) } else { None };
+    attached.unwrap_or_else(|| py.detach(|| socket.offer(frames, delivery)))
+}
+
 /// The name of what became of a message.
 pub(crate) fn outcome(offered: Offered) -> &'static str {
     match offered {
@@ -272,12 +286,7 @@ impl WebSocket {
             Ok(text) => codec::frame(OpCode::Data(Data::Text), text.to_cow()?.as_bytes()),
             Err(_) => codec::frame(OpCode::Data(Data::Binary), Payload::new(data)?.as_slice()),
         };
-        let offered = if frame.len() > ATTACHED_LIMIT {
-            py.detach(|| self.0.offer([frame]))
-        } else {
-            self.0.offer([frame])
-        };
-        Ok(outcome(offered))
+        Ok(outcome(offer(py, &self.0, &[frame], None)))
     }
 
     /// Waits until no more than `level` bytes wait, or it is over; at most `limit` seconds. False if time is up.

@@ -8,12 +8,12 @@ use std::sync::{mpsc, Arc};
 use std::thread;
 use std::time::Duration;
 
-use common::tcp_pair;
 use common::ws::{begin, end, settings, text, Client};
+use common::{tcp_pair, wait_until};
 use hangup_core::cause::Op;
 use hangup_core::fd::{Lane, Patience};
-use hangup_core::ws::group::{broadcast, Group, Mailbox, Tally};
-use hangup_core::ws::{codec, Data, Delivery, Offered, OpCode, Overflow, Settings, WebSocket};
+use hangup_core::ws::group::{broadcast, try_broadcast, Group, Mailbox, Tally};
+use hangup_core::ws::{codec, Data, Delivery, Ending, Offered, OpCode, Overflow, Settings, WebSocket};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tungstenite::protocol::Role;
 use tungstenite::Message;
@@ -76,7 +76,8 @@ fn everybody_in_any_of_the_groups_gets_it_once_except_those_left_out() {
     let tally = send(&[&first, &second], "both", &skipped);
     assert_eq!((tally.queued, tally.sent, tally.gone), (3, 0, 0));
     assert_eq!(send(&[&first], "first", &[]).queued, 3);
-    assert_eq!(send(&[], "nobody", &[]), Tally::default());
+    let nobody = send(&[], "nobody", &[]);
+    assert_eq!((nobody.queued, nobody.sent, nobody.gone), (0, 0, 0));
     let read: Vec<_> = members.into_iter().map(close).collect();
     assert_eq!(read, [vec!["both", "first"], vec!["first"], vec!["both", "first"], vec!["both"]]);
 }
@@ -112,7 +113,7 @@ fn who_has_no_room_is_named_if_the_message_is_refused() {
     let refused = broadcast(&[&group], &huge, &[], &delivery).refused;
     assert_eq!(refused, members.iter().map(|member| member.mailbox.id()).collect::<Vec<_>>());
     for member in &members {
-        member.socket.end(hangup_core::ws::Ending::Here);
+        member.socket.end(Ending::Here);
         end(&member.socket);
     }
 }
@@ -127,7 +128,8 @@ fn nobody_is_taken_for_slow_because_the_engine_is_behind() {
     let delivery = Delivery { overflow: None, key: Some("newest".into()) };
     for number in 0..MESSAGES {
         let message = [text(&format!("{number} {block}"))];
-        assert_eq!(broadcast(&[&group], &message, &[], &delivery).queued, 2);
+        let tally = broadcast(&[&group], &message, &[], &delivery);
+        assert_eq!(tally.queued + tally.sent, 2);
     }
     for member in members {
         assert_eq!((member.socket.dropped(), member.socket.coalesced()), (0, 0));
@@ -144,15 +146,37 @@ fn nobody_is_taken_for_slow_because_somebody_else_is_sending() {
     let offering = {
         let socket = Arc::clone(&member.socket);
         thread::spawn(move || {
-            let outcomes = [(); 3].map(|()| socket.offer_with(&block, &Delivery::default()));
+            let outcomes = [(); 3].map(|()| socket.offer(&block, Some(&Delivery::default())));
             done.send(()).unwrap();
             outcomes
         })
     };
     assert!(is_done.recv_timeout(Duration::from_millis(20)).is_err()); // there is no room for the third
+    let group = group(std::slice::from_ref(&member));
+    assert!(
+        !try_broadcast(&[&group], &[text(&"y".repeat(7 * 1024))], &[], &Delivery::default()).is_complete()
+    );
+    assert_eq!(member.socket.try_offer(&[text(&"z".repeat(7 * 1024))], None), None); // nothing was done
     drop(sending);
     assert!(!offering.join().unwrap().contains(&Offered::Overflowed));
     assert_eq!(close(member).len(), 3);
+}
+
+#[test]
+fn pings_are_answered_while_somebody_else_is_sending() {
+    const PINGS: usize = 12;
+    const LIMIT: usize = 1024;
+    let mut member = member_with(Settings { max_queued: LIMIT, ..settings() });
+    let sending = member.socket.guarded().lane(Lane::Write, Op::Send, Patience::Never).unwrap();
+    for _ in 0..PINGS {
+        member.client.send(Message::Ping(vec![0; 100].into())).unwrap();
+    }
+    wait_until("all are answered", || member.socket.queued() == PINGS * 102);
+    drop(sending);
+    member.socket.close(1000, "");
+    let answers = std::iter::from_fn(|| member.client.read().ok());
+    assert_eq!(answers.filter(|answer| matches!(answer, Message::Pong(_))).count(), PINGS);
+    assert_eq!(end(&member.socket).cause, Ending::Here);
 }
 
 #[test]

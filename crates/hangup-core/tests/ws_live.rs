@@ -30,7 +30,7 @@ fn messages_go_both_ways_and_early_bytes_are_not_lost() {
     client.get_mut().write_all(&[0x82, 0, 0, 0, 0, b'o', b'k']).unwrap(); // its other half
     assert_eq!(next(&socket), Event::Text("early".to_owned()));
     assert_eq!(next(&socket), Event::Text("ok".to_owned()));
-    assert!(matches!(socket.offer([text("there")]), Offered::Sent | Offered::Queued));
+    assert!(matches!(socket.offer(&[text("there")], None), Offered::Sent | Offered::Queued));
     assert_eq!(client.read().unwrap(), Message::text("there"));
     client.send(Message::binary(vec![0, 255])).unwrap();
     assert_eq!(next(&socket), Event::Binary(vec![0, 255]));
@@ -55,7 +55,7 @@ fn frames_of_many_senders_are_whole_and_in_order() {
             thread::spawn(move || {
                 for number in 0..EACH {
                     let padding = "x".repeat(number % 1500);
-                    let offered = socket.offer([text(&format!("{sender} {number} {padding}"))]);
+                    let offered = socket.offer(&[text(&format!("{sender} {number} {padding}"))], None);
                     assert!(matches!(offered, Offered::Sent | Offered::Queued));
                 }
             })
@@ -80,7 +80,7 @@ fn frames_of_many_senders_are_whole_and_in_order() {
 fn a_client_that_reads_late_misses_nothing() {
     let (socket, mut client) = start(settings(), &[]);
     for number in 0..20_000 {
-        let offered = socket.offer([text(&format!("{number} {}", "x".repeat(1_000)))]);
+        let offered = socket.offer(&[text(&format!("{number} {}", "x".repeat(1_000)))], None);
         assert!(matches!(offered, Offered::Sent | Offered::Queued));
     }
     assert!(socket.queued() > 0, "the kernel took everything: nothing is tested");
@@ -124,16 +124,16 @@ fn each_end_is_told_once_with_its_cause() {
         let closure = end(&socket);
         assert_eq!((closure.code, closure.cause), (code, cause), "{what}: {closure:?}");
         assert_eq!(socket.receive(Duration::ZERO), None, "{what}");
-        assert_eq!(socket.offer([text("x")]), Offered::Gone, "{what}");
+        assert_eq!(socket.offer(&[text("x")], None), Offered::Gone, "{what}");
     }
 }
 
 #[test]
 fn a_close_of_ours_follows_what_was_sent() {
     let (socket, mut client) = start(settings(), &[]);
-    socket.offer([text("last words")]);
+    socket.offer(&[text("last words")], None);
     socket.close(1001, "going away");
-    assert_eq!(socket.offer([text("too late")]), Offered::Gone);
+    assert_eq!(socket.offer(&[text("too late")], None), Offered::Gone);
     assert_eq!(client.read().unwrap(), Message::text("last words"));
     let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("no close frame") };
     assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "going away"));
@@ -154,8 +154,8 @@ fn a_client_for_whom_too_much_waits_is_dropped() {
     let close_limit = Duration::from_millis(50);
     let (socket, _client) = start(Settings { max_queued: 1 << 20, close_limit, ..settings() }, &[]);
     let block = "x".repeat(100_000);
-    wait_until("the queue is full", || socket.offer([text(&block)]) == Offered::Overflowed);
-    assert_eq!(socket.offer([text("2")]), Offered::Gone);
+    wait_until("the queue is full", || socket.offer(&[text(&block)], None) == Offered::Overflowed);
+    assert_eq!(socket.offer(&[text("2")], None), Offered::Gone);
     let closure = end(&socket);
     assert_eq!((closure.code, closure.cause), (1013, Ending::Overflow));
 }
@@ -165,10 +165,10 @@ fn small_frames_cost_more_than_their_bytes() {
     const LIMIT: usize = 1 << 20;
     let (socket, _client) = start(Settings { max_queued: LIMIT, ..settings() }, &[]);
     while socket.queued() < LIMIT / 10 {
-        socket.offer([text(&"x".repeat(100_000))]); // until the kernel takes no more
+        socket.offer(&[text(&"x".repeat(100_000))], None); // until the kernel takes no more
     }
     let mut queued = 0;
-    while socket.offer([text("2")]) == Offered::Queued {
+    while socket.offer(&[text("2")], None) == Offered::Queued {
         queued += 1;
         assert!(queued < LIMIT / 90, "their bookkeeping is not counted");
     }
@@ -187,7 +187,7 @@ fn a_client_that_reads_nothing_is_left_by_a_deadline() {
 /// Sends until much more than `level` waits.
 fn fill(socket: &WebSocket, level: usize) {
     while socket.queued() <= level + 1_000_000 {
-        socket.offer([text(&"x".repeat(100_000))]);
+        socket.offer(&[text(&"x".repeat(100_000))], None);
     }
 }
 
@@ -227,7 +227,7 @@ fn who_waits_for_room_is_told_of_the_end() {
         let waiter = thread::spawn(move || waits.wait_for_room(0, PATIENCE));
         end(&socket, client.get_ref());
         assert!(waiter.join().unwrap());
-        assert_eq!(socket.offer([text("x")]), Offered::Gone);
+        assert_eq!(socket.offer(&[text("x")], None), Offered::Gone);
     }
 }
 
@@ -270,7 +270,7 @@ fn left_behind(settings: Settings) -> (Arc<WebSocket>, usize) {
         }
     }
     drop(client);
-    assert_eq!(socket.offer([text("to nobody")]), Offered::Gone);
+    assert_eq!(socket.offer(&[text("to nobody")], None), Offered::Gone);
     (socket, said)
 }
 

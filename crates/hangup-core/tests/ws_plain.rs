@@ -86,9 +86,9 @@ fn a_client_that_is_not_read_is_not_taken_for_silent() {
 #[test]
 fn an_end_without_a_close_frame_follows_what_was_sent() {
     let (socket, mut client) = start(settings(), &[]);
-    socket.offer([text("last words")]);
+    socket.offer(&[text("last words")], None);
     socket.close(NO_CLOSE_FRAME, "");
-    assert_eq!(socket.offer([text("too late")]), Offered::Gone);
+    assert_eq!(socket.offer(&[text("too late")], None), Offered::Gone);
     assert_eq!(client.read().unwrap(), Message::text("last words"));
     assert!(client.read().is_err());
     let closure = end(&socket);
@@ -105,14 +105,14 @@ fn a_hub_is_told_of_room_and_of_the_end() {
     let dispatcher = Dispatcher::for_hub().unwrap();
     let signal = dispatcher.signal().unwrap();
     let (socket, mut client) = dispatched(&dispatcher, Settings { tells: true, ..settings() });
-    assert!(matches!(socket.offer([text("taken at once")]), Offered::Sent | Offered::Queued));
+    assert!(matches!(socket.offer(&[text("taken at once")], None), Offered::Sent | Offered::Queued));
     wait_until("it is sent", || socket.queued() == 0);
     assert!(socket.wait_for_room(0, Duration::ZERO));
     assert!(!is_readable(signal));
     let block = "x".repeat(100_000);
     let mut sent = 1;
     while socket.queued() < 16 << 20 {
-        assert_ne!(socket.offer([text(&block)]), Offered::Gone);
+        assert_ne!(socket.offer(&[text(&block)], None), Offered::Gone);
         sent += 1;
     }
     assert!(!socket.wait_for_room(0, Duration::ZERO));

@@ -32,7 +32,7 @@ fn stalled(settings: Settings) -> (Arc<WebSocket>, Client) {
     let socket = begin(ours, &[], Settings { max_queued: BEHIND + ROOM, ..settings });
     let block = text(&"x".repeat(BUFFER));
     while socket.queued() + block.len() <= BEHIND {
-        assert!(matches!(socket.offer([block.clone()]), Offered::Sent | Offered::Queued));
+        assert!(matches!(socket.offer(std::slice::from_ref(&block), None), Offered::Sent | Offered::Queued));
     }
     (socket, tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None))
 }
@@ -74,7 +74,7 @@ fn reader(mut client: Client) -> JoinHandle<Vec<String>> {
 fn resumed(socket: &WebSocket, client: Client) -> Vec<String> {
     let reader = reader(client);
     wait_until("all is sent", || socket.queued() == 0);
-    assert!(matches!(socket.offer([text("end")]), Offered::Sent | Offered::Queued));
+    assert!(matches!(socket.offer(&[text("end")], None), Offered::Sent | Offered::Queued));
     reader.join().unwrap()
 }
 
@@ -86,7 +86,7 @@ fn numbers(texts: &[String]) -> Vec<usize> {
 fn the_oldest_make_way_for_the_newest() {
     let (socket, client) = stalled(Settings { overflow: Overflow::DropOldest, ..settings() });
     for number in 0..COUNT {
-        assert_eq!(socket.offer_with(&event(number), &Delivery::default()), Offered::Queued);
+        assert_eq!(socket.offer(&event(number), Some(&Delivery::default())), Offered::Queued);
     }
     let dropped = socket.dropped() as usize;
     assert!(dropped > COUNT / 2 && dropped < COUNT, "{dropped}");
@@ -96,8 +96,9 @@ fn the_oldest_make_way_for_the_newest() {
 #[test]
 fn the_newest_are_dropped_for_want_of_room() {
     let (socket, client) = stalled(settings());
-    let offered: Vec<_> =
-        (0..COUNT).map(|number| socket.offer_with(&event(number), &delivery(Overflow::DropNewest))).collect();
+    let offered: Vec<_> = (0..COUNT)
+        .map(|number| socket.offer(&event(number), Some(&delivery(Overflow::DropNewest))))
+        .collect();
     let queued = offered.iter().take_while(|offered| **offered == Offered::Queued).count();
     assert!(offered[queued..].iter().all(|offered| *offered == Offered::Dropped));
     assert_eq!(socket.dropped() as usize, COUNT - queued);
@@ -108,12 +109,12 @@ fn the_newest_are_dropped_for_want_of_room() {
 fn who_waits_for_room_and_offers_again_loses_nothing() {
     let (socket, client) = stalled(settings());
     let refuse = delivery(Overflow::Refuse);
-    let queued = (0..COUNT).find(|number| socket.offer_with(&event(*number), &refuse) == Offered::Refused);
+    let queued = (0..COUNT).find(|number| socket.offer(&event(*number), Some(&refuse)) == Offered::Refused);
     let queued = queued.expect("a refusal");
     let blocked = Arc::clone(&socket);
     let sender = thread::spawn(move || {
         for number in queued..COUNT {
-            while blocked.offer_with(&event(number), &refuse) == Offered::Refused {
+            while blocked.offer(&event(number), Some(&refuse)) == Offered::Refused {
                 assert!(blocked.wait_for_room(BEHIND, PATIENCE));
             }
         }
@@ -121,7 +122,7 @@ fn who_waits_for_room_and_offers_again_loses_nothing() {
     });
     let reader = reader(client);
     let socket = sender.join().unwrap();
-    socket.offer([text("end")]);
+    socket.offer(&[text("end")], None);
     assert_eq!(numbers(&reader.join().unwrap()), (0..COUNT).collect::<Vec<_>>());
     assert_eq!((socket.dropped(), socket.coalesced()), (0, 0));
 }
@@ -133,7 +134,7 @@ fn what_never_fits_is_not_waited_for() {
     for (number, overflow) in
         [Overflow::Refuse, Overflow::DropOldest, Overflow::DropNewest].iter().enumerate()
     {
-        assert_eq!(socket.offer_with(&huge, &delivery(*overflow)), Offered::Dropped);
+        assert_eq!(socket.offer(&huge, Some(&delivery(*overflow))), Offered::Dropped);
         assert_eq!(socket.dropped() as usize, number + 1);
     }
 }
@@ -141,10 +142,10 @@ fn what_never_fits_is_not_waited_for() {
 #[test]
 fn only_messages_that_may_be_lost_make_way() {
     let (socket, client) = stalled(Settings { overflow: Overflow::DropOldest, ..settings() });
-    socket.offer([text("1000")]);
-    socket.offer_with(&event(1001), &delivery(Overflow::Refuse));
+    socket.offer(&[text("1000")], None);
+    socket.offer(&event(1001), Some(&delivery(Overflow::Refuse)));
     for number in 0..COUNT {
-        socket.offer_with(&event(number), &Delivery::default());
+        socket.offer(&event(number), Some(&Delivery::default()));
     }
     let dropped = socket.dropped() as usize;
     let expected: Vec<_> = [1000, 1001].into_iter().chain(dropped..COUNT).collect();
@@ -156,9 +157,9 @@ fn of_a_key_only_the_newest_waits() {
     let (socket, client) = stalled(settings());
     for number in 0..COUNT {
         let key = if number % 2 == 0 { "even" } else { "odd" };
-        assert_eq!(socket.offer_with(&event(number), &keyed(key)), Offered::Queued);
+        assert_eq!(socket.offer(&event(number), Some(&keyed(key))), Offered::Queued);
         if number % 100 == 50 {
-            socket.offer([text(&(1000 + number).to_string())]);
+            socket.offer(&[text(&(1000 + number).to_string())], None);
         }
     }
     assert_eq!((socket.coalesced() as usize, socket.dropped()), (COUNT - 2, 0));
@@ -178,7 +179,7 @@ fn many_threads_replace_what_waits() {
                 let own = keyed(&thread.to_string());
                 for number in 0..EACH {
                     let message = text(&format!("{thread} {number}"));
-                    let offered = socket.offer_with(&[message], &own);
+                    let offered = socket.offer(&[message], Some(&own));
                     assert!(matches!(offered, Offered::Sent | Offered::Queued));
                 }
             })
@@ -190,7 +191,7 @@ fn many_threads_replace_what_waits() {
         sender.join().unwrap();
     }
     wait_until("all is sent", || socket.queued() == 0);
-    socket.offer([text("end")]);
+    socket.offer(&[text("end")], None);
     let mut newest = [None; THREADS];
     let texts = reader.join().unwrap();
     for text in &texts {
@@ -231,9 +232,9 @@ fn assert_told(socket: &WebSocket, mut client: Client, why: Ending, reason: &str
 #[test]
 fn a_client_for_whom_too_much_waits_is_told_1013_when_it_reads_on() {
     let (socket, client) = stalled(settings());
-    let offered = (0..COUNT).map(|number| socket.offer_with(&event(number), &Delivery::default()));
+    let offered = (0..COUNT).map(|number| socket.offer(&event(number), Some(&Delivery::default())));
     assert!(offered.into_iter().any(|offered| offered == Offered::Overflowed));
-    assert_eq!(socket.offer([text("2")]), Offered::Gone);
+    assert_eq!(socket.offer(&[text("2")], None), Offered::Gone);
     assert_told(&socket, client, Ending::Overflow, "too much waits to be read");
 }
 
@@ -244,7 +245,7 @@ fn a_client_that_reads_nothing_is_told_1013_when_it_reads_on_whatever_is_replace
     let mut number = 0;
     wait_until("it is closed", || {
         number += 1;
-        socket.offer_with(&event(number), &keyed("a")) == Offered::Gone
+        socket.offer(&event(number), Some(&keyed("a"))) == Offered::Gone
     });
     assert!(socket.coalesced() > 0);
     assert_told(&socket, client, Ending::Stalled, "nothing was read in time");

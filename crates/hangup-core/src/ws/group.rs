@@ -59,7 +59,7 @@ impl Mailbox {
 }
 
 /// What became of a message, in clients.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Tally {
     /// The kernel has it.
     pub sent: usize,
@@ -73,17 +73,32 @@ pub struct Tally {
     pub elsewhere: Vec<u64>,
     /// The ids of those for whom to wait.
     pub refused: Vec<u64>,
+    /// Those for whom something should be sent first.
+    behind: Vec<Arc<Mailbox>>,
 }
 
 impl Tally {
-    fn count(&mut self, mailbox: &Mailbox, offered: Option<Offered>) {
-        match offered {
-            None => self.elsewhere.push(mailbox.id),
+    fn offer(&mut self, mailbox: &Arc<Mailbox>, offer: impl FnOnce(&WebSocket) -> Option<Offered>) {
+        let Some(socket) = mailbox.socket() else { return self.elsewhere.push(mailbox.id) };
+        match offer(socket) {
             Some(Offered::Sent) => self.sent += 1,
             Some(Offered::Queued) => self.queued += 1,
             Some(Offered::Gone) => self.gone += 1,
             Some(Offered::Dropped | Offered::Overflowed) => self.dropped += 1,
             Some(Offered::Refused) => self.refused.push(mailbox.id),
+            None => self.behind.push(Arc::clone(mailbox)),
+        }
+    }
+
+    /// Whether nobody is left to [`Tally::catch_up`] with.
+    pub fn is_complete(&self) -> bool {
+        self.behind.is_empty()
+    }
+
+    /// Offers it to those for whom something should be sent first. Waits for threads that are sending to them.
+    pub fn catch_up(&mut self, frames: &[Bytes], delivery: &Delivery) {
+        for mailbox in std::mem::take(&mut self.behind) {
+            self.offer(&mailbox, |socket| Some(socket.offer(frames, Some(delivery))));
         }
     }
 }
@@ -163,16 +178,23 @@ fn union(groups: &[&Group]) -> Snapshot {
 
 /// Offers `frames`, which must not be separated, to everybody in `groups` except `skipped`.
 pub fn broadcast(groups: &[&Group], frames: &[Bytes], skipped: &[u64], delivery: &Delivery) -> Tally {
+    let mut tally = try_broadcast(groups, frames, skipped, delivery);
+    tally.catch_up(frames, delivery);
+    tally
+}
+
+/// As [`broadcast`], for those who must not wait for other threads: [`Tally::catch_up`] is called after it.
+pub fn try_broadcast(groups: &[&Group], frames: &[Bytes], skipped: &[u64], delivery: &Delivery) -> Tally {
     let recipients = union(groups);
     let mut tally = Tally::default();
     if let [only] = recipients.as_slice() {
         if !skipped.contains(&only.id) {
-            tally.count(only, only.socket().map(|socket| socket.offer_with(frames, delivery)));
+            tally.offer(only, |socket| socket.try_offer(frames, Some(delivery)));
         }
         return tally;
     }
     for mailbox in recipients.iter().filter(|mailbox| !skipped.contains(&mailbox.id)) {
-        tally.count(mailbox, mailbox.socket().map(|socket| socket.enqueue(frames, delivery)));
+        tally.offer(mailbox, |socket| socket.try_enqueue(frames, Some(delivery)));
     }
     if tally.queued > 0 && engine::spawn(flush(Arc::clone(&recipients))).is_err() {
         // Without an engine there are no WebSockets; if it is only short of memory, each has its own task.

@@ -54,16 +54,12 @@ impl Outbox {
     }
 
     /// Whether something that waits would have to give way to `frames`, or they to it.
-    pub(super) fn is_short_of_room(
-        &self,
-        frames: impl Iterator<Item = Bytes>,
-        delivery: Option<&Delivery>,
-    ) -> bool {
+    pub(super) fn is_short_of_room(&self, frames: &[Bytes], delivery: Option<&Delivery>) -> bool {
         if self.sealed || self.is_empty() {
             return false;
         }
         let key = delivery.and_then(|delivery| delivery.key.as_ref());
-        let added: usize = frames.map(|frame| frame.len() + FRAME).sum();
+        let added: usize = frames.iter().map(|frame| frame.len() + FRAME).sum();
         self.waiting.cost() + added > self.limit - self.limit / RESERVE
             || key.is_some_and(|key| self.waiting.of_key(key).is_some())
     }
@@ -115,6 +111,18 @@ impl Outbox {
         Pushed::Queued
     }
 
+    /// Adds `frames` whatever the limit.
+    pub(super) fn overdraw(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Pushed {
+        if self.sealed {
+            return Pushed::Sealed;
+        }
+        if self.waiting.is_empty() {
+            self.moved = Instant::now();
+        }
+        self.waiting.push(frames.into_iter(), false, None);
+        Pushed::Queued
+    }
+
     fn drop_offered(&mut self) -> Pushed {
         self.count_dropped();
         Pushed::Dropped
@@ -137,15 +145,9 @@ impl Outbox {
 
     /// Adds the last frame, if there is to be one, whatever the limit. False if it was sealed already.
     pub(super) fn seal(&mut self, close_frame: Option<Bytes>) -> bool {
-        if self.sealed {
-            return false;
-        }
-        if self.waiting.is_empty() {
-            self.moved = Instant::now();
-        }
-        self.waiting.push(close_frame.into_iter(), false, None);
+        let is_first = self.overdraw(close_frame) == Pushed::Queued;
         self.sealed = true;
-        true
+        is_first
     }
 
     /// As [`Outbox::seal`], in the place of all that has not begun to leave.

@@ -1,7 +1,7 @@
 //! Sending on a WebSocket: at once if the kernel has room, and in order.
 
 use std::sync::atomic::Ordering;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -56,49 +56,63 @@ pub(super) enum Flushed {
 }
 
 impl WebSocket {
-    /// Offers frames (see [`codec::frame`]) that must be neither separated nor dropped. A forked child has nothing to
-    /// say here.
-    pub fn offer(&self, frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>) -> Offered {
-        match self.push(frames, None) {
-            Offered::Queued => self.deliver(),
-            decided => decided,
-        }
+    /// Offers frames (see [`codec::frame`]) that must not be separated: one message, delivered as `delivery` says; without
+    /// it, it is neither dropped nor replaced. A forked child has nothing to say here.
+    pub fn offer(&self, frames: &[Bytes], delivery: Option<&Delivery>) -> Offered {
+        self.try_offer(frames, delivery).unwrap_or_else(|| {
+            // Before anything gives way: perhaps it is not the client who is behind, but the engine.
+            self.deliver_at_most(FAIR, Patience::from_timeout(Some(ELSEWHERE)));
+            let offered = self.push(self.outbox(), frames, delivery);
+            self.deliver_if_queued(offered)
+        })
     }
 
-    /// Offers the frames of one message, which may be dropped or replaced as `delivery` says.
-    pub fn offer_with(&self, frames: &[Bytes], delivery: &Delivery) -> Offered {
-        match self.enqueue(frames, delivery) {
-            Offered::Queued => self.deliver(),
-            decided => decided,
-        }
+    /// As [`WebSocket::offer`], for those who must not wait for other threads. None, and nothing was done: what waits
+    /// should be sent first.
+    pub fn try_offer(&self, frames: &[Bytes], delivery: Option<&Delivery>) -> Option<Offered> {
+        self.try_enqueue(frames, delivery).map(|offered| self.deliver_if_queued(offered))
     }
 
-    /// As [`WebSocket::offer_with`], without an attempt to send: [`WebSocket::deliver`] is called after it.
-    pub(super) fn enqueue(&self, frames: &[Bytes], delivery: &Delivery) -> Offered {
-        self.push(frames.iter().cloned(), Some(delivery))
+    /// Offers what the engine itself has to say. Never waits.
+    pub(super) fn answer(&self, frame: Bytes) -> Offered {
+        let frames = [frame];
+        self.try_offer(&frames, None).unwrap_or_else(|| {
+            self.deliver_at_most(FAIR, Patience::Never);
+            self.try_offer(&frames, None).unwrap_or_else(|| {
+                // Somebody is sending, so the client reads: it is not left for the sake of a pong.
+                let pushed = self.outbox().overdraw(frames);
+                let offered = self.settle(pushed);
+                self.deliver_if_queued(offered)
+            })
+        })
+    }
+
+    /// As [`WebSocket::try_offer`], without an attempt to send: [`WebSocket::deliver`] is called after it.
+    pub(super) fn try_enqueue(&self, frames: &[Bytes], delivery: Option<&Delivery>) -> Option<Offered> {
+        if self.guarded().is_inherited() {
+            return Some(Offered::Gone); // in a forked child: the stream is the parent's
+        }
+        let outbox = self.outbox();
+        let is_behind = outbox.is_short_of_room(frames, delivery) && !self.blocked.load(Ordering::Acquire);
+        (!is_behind).then(|| self.push(outbox, frames, delivery))
     }
 
     fn push(
         &self,
-        frames: impl IntoIterator<Item = Bytes, IntoIter: Clone>,
+        mut outbox: MutexGuard<'_, Outbox>,
+        frames: &[Bytes],
         delivery: Option<&Delivery>,
     ) -> Offered {
-        if self.guarded().is_inherited() {
-            return Offered::Gone; // in a forked child: the stream is the parent's
-        }
-        let frames = frames.into_iter();
-        let mut outbox = self.outbox();
-        if outbox.is_short_of_room(frames.clone(), delivery) && !self.blocked.load(Ordering::Acquire) {
-            drop(outbox); // perhaps it is not the client who is behind, but the engine
-            self.deliver_at_most(FAIR, Patience::from_timeout(Some(ELSEWHERE)));
-            outbox = self.outbox();
-        }
-        let pushed = outbox.push(frames, delivery);
+        let pushed = outbox.push(frames.iter().cloned(), delivery);
         let made_room = outbox.makes_room(); // by what was dropped
         drop(outbox);
         if made_room {
             self.tell_of_room();
         }
+        self.settle(pushed)
+    }
+
+    fn settle(&self, pushed: Pushed) -> Offered {
         match pushed {
             Pushed::Queued => Offered::Queued,
             Pushed::Dropped => Offered::Dropped,
@@ -108,6 +122,13 @@ impl WebSocket {
                 self.cut_short(Ending::Overflow);
                 Offered::Overflowed
             }
+        }
+    }
+
+    fn deliver_if_queued(&self, offered: Offered) -> Offered {
+        match offered {
+            Offered::Queued => self.deliver(),
+            decided => decided,
         }
     }
 

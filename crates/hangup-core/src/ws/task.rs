@@ -172,7 +172,7 @@ impl Task {
                 if self.is_flood() {
                     return self.fail(1008, "too many control frames");
                 }
-                self.socket.offer([codec::frame(OpCode::Control(Control::Pong), &payload)]);
+                self.socket.answer(codec::frame(OpCode::Control(Control::Pong), &payload));
             }
             Incoming::Pong => {
                 if self.is_flood() {
@@ -203,7 +203,7 @@ impl Task {
     }
 
     fn send(&self, packet: &str) {
-        self.socket.offer([codec::frame(OpCode::Data(Data::Text), packet.as_bytes())]);
+        self.socket.answer(codec::frame(OpCode::Data(Data::Text), packet.as_bytes()));
     }
 
     fn is_flood(&mut self) -> bool {
@@ -306,7 +306,7 @@ impl Task {
         if let Some(keep_alive) = self.keep_alive.as_mut().filter(|machine| now >= machine.due()) {
             match keep_alive.pass(deaf) {
                 Due::Ping => {
-                    self.socket.offer([codec::frame(OpCode::Control(Control::Ping), &[])]);
+                    self.socket.answer(codec::frame(OpCode::Control(Control::Ping), &[]));
                 }
                 Due::Silent => self.close(1011, "keepalive ping timeout", Ending::Silent, true),
                 Due::Nothing => {}
