@@ -18,8 +18,8 @@ pub(super) struct Outbox {
     waiting: Waiting,
     limit: usize,
     overflow: Overflow,
-    /// When something last left, or came into an empty queue.
-    moved: Instant,
+    /// Since when the kernel, and so the client, has taken nothing of what waits.
+    stalled_since: Option<Instant>,
     sealed: bool,
     /// Somebody waits until no more bytes than this wait.
     awaited: Option<usize>,
@@ -45,7 +45,7 @@ impl Outbox {
             waiting: Waiting::default(),
             limit,
             overflow,
-            moved: Instant::now(),
+            stalled_since: None,
             sealed: false,
             awaited: None,
             dropped: 0,
@@ -89,7 +89,6 @@ impl Outbox {
                 Overflow::DropOldest | Overflow::Close => {}
             }
         }
-        let was_empty = self.waiting.is_empty(); // before anything gives way: its client still takes nothing
         if let Some((unit, _)) = older {
             self.waiting.take_out(unit);
             self.coalesced += 1;
@@ -104,9 +103,6 @@ impl Outbox {
                 return self.drop_offered();
             }
         }
-        if was_empty {
-            self.moved = Instant::now();
-        }
         self.waiting.push(frames, delivery.is_some() && overflow.drops(), key);
         Pushed::Queued
     }
@@ -115,9 +111,6 @@ impl Outbox {
     pub(super) fn overdraw(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Pushed {
         if self.sealed {
             return Pushed::Sealed;
-        }
-        if self.waiting.is_empty() {
-            self.moved = Instant::now();
         }
         self.waiting.push(frames.into_iter(), false, None);
         Pushed::Queued
@@ -189,9 +182,16 @@ impl Outbox {
         made
     }
 
-    /// When something last left.
-    pub(super) fn moved(&self) -> Instant {
-        self.moved
+    /// Since when the client has taken nothing of what waits, if that is so.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since
+    }
+
+    /// The kernel has no room.
+    pub(super) fn stall(&mut self) {
+        if !self.is_empty() {
+            self.stalled_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// What the next system call takes; [`Outbox::advance`] is called after it, whatever came of it.
@@ -203,13 +203,14 @@ impl Outbox {
     pub(super) fn advance(&mut self, sent: usize) {
         self.waiting.advance(sent);
         if sent > 0 {
-            self.moved = Instant::now();
+            self.stalled_since = (!self.is_empty()).then(Instant::now);
         }
     }
 
     /// Forgets everything: the client is gone.
     pub(super) fn clear(&mut self) {
         self.waiting = Waiting::default();
+        self.stalled_since = None;
         self.sealed = true;
     }
 }

@@ -292,11 +292,17 @@ fn keyed(key: &str) -> Delivery {
 fn who_takes_nothing_has_stalled_however_often_it_is_replaced() {
     let mut outbox = Outbox::new(1_000, Overflow::DropOldest);
     outbox.push(frames(0, &[10]), Some(&keyed("a")));
-    let moved = outbox.moved();
+    assert_eq!(outbox.stalled_since(), None);
+    outbox.stall();
+    let since = outbox.stalled_since();
+    assert!(since.is_some());
     outbox.push(frames(1, &[10]), Some(&keyed("a")));
     outbox.push(frames(2, &[800]), Some(&Delivery::default()));
     assert_eq!((outbox.coalesced(), outbox.dropped(), outbox.bytes()), (1, 1, 816));
-    assert_eq!(outbox.moved(), moved);
+    outbox.stall();
+    assert_eq!(outbox.stalled_since(), since);
+    outbox.advance(outbox.bytes());
+    assert_eq!(outbox.stalled_since(), None);
 }
 
 #[test]

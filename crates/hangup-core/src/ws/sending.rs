@@ -263,7 +263,7 @@ impl WebSocket {
             let batch = self.outbox().lend();
             if let Some(batch) = batch {
                 let sent = batch.send(&lane);
-                let made_room = self.strike_off(*sent.as_ref().unwrap_or(&0));
+                let made_room = self.strike_off(&sent);
                 match sent {
                     Ok(count) => {
                         self.blocked.store(false, Ordering::Release); // there was room
@@ -291,9 +291,17 @@ impl WebSocket {
     }
 
     /// Whether there is the room now that somebody waits for.
-    fn strike_off(&self, count: usize) -> bool {
+    fn strike_off(&self, sent: &Result<usize>) -> bool {
         let mut outbox = self.outbox();
-        outbox.advance(count);
+        match sent {
+            Ok(count) => outbox.advance(*count),
+            Err(error) => {
+                outbox.advance(0);
+                if error.cause == Cause::WouldBlock {
+                    outbox.stall();
+                }
+            }
+        }
         outbox.makes_room()
     }
 }

@@ -260,8 +260,8 @@ impl Task {
     /// The next moment at which something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let outbox = self.socket.outbox();
-        let may_stall = self.closing.is_none() && !outbox.is_empty();
-        let stall = may_stall.then(|| outbox.moved() + self.settings.stall_limit);
+        let stalled_since = outbox.stalled_since().filter(|_| self.closing.is_none());
+        let stall = stalled_since.map(|since| since + self.settings.stall_limit);
         let sealed = outbox.is_sealed();
         drop(outbox);
         let close = self.closing.as_ref().map(|closing| {
@@ -291,10 +291,8 @@ impl Task {
         if self.closing.is_some() {
             return;
         }
-        let outbox = self.socket.outbox();
-        let stalled = !outbox.is_empty() && now >= outbox.moved() + self.settings.stall_limit;
-        drop(outbox);
-        if stalled {
+        let stalled_since = self.socket.outbox().stalled_since();
+        if stalled_since.is_some_and(|since| now >= since + self.settings.stall_limit) {
             self.socket.cut_short(Ending::Stalled);
             return self.note_close_by_caller();
         }
