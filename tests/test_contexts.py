@@ -5,101 +5,15 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import pytest
-from hangup import _install
+
+pytest.importorskip("flask_socketio")
+from flask import g, request, session
+from flask_contexts import Client, application, differs, flask, look, remembered, signed
 from hangup._websocket import contexts
-
-flask = pytest.importorskip("flask")
-flask_socketio = pytest.importorskip("flask_socketio")
-from flask import g, request, session  # noqa: E402
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionInterface  # noqa: E402
-from werkzeug.test import EnvironBuilder  # noqa: E402
-from werkzeug.utils import cached_property  # noqa: E402
-
-remembered = pytest.mark.skipif(
-    "RequestContext" not in vars(flask.ctx), reason="this Flask's contexts are left alone"
-)
-
-
-class Environ(dict[str, Any]):
-    """A dict that can be referred to weakly."""
-
-
-class Client:
-    """A client of an application: its events, without the transport."""
-
-    def __init__(
-        self, native: bool, app: Any, *, cookie: str = "", taken: bool = True, **options: Any
-    ) -> None:
-        self.app = app
-        self.socketio = flask_socketio.SocketIO(app, async_mode="threading", **options)
-        builder = EnvironBuilder(
-            "/socket.io/?EIO=4&q=%C3%A4", base_url="http://host.example:81/root/",
-            headers={"Cookie": f"color=blue; {cookie}", "X-Test": "yes"},
-        )  # fmt: skip
-        self.environ = Environ(builder.get_environ())
-        self.environ.update({"flask.app": app, "REMOTE_ADDR": "10.0.0.1"})
-        if taken:
-            self.environ["hangup.taken"] = True
-        self.socketio.server.environ["eio"] = self.environ
-        for room in (None, "sid"):
-            self.socketio.server.manager.basic_enter_room("sid", "/", room, eio_sid="eio")
-        if native:
-            _install._remember_request(self.environ)
-
-    def handle(self, handler: Callable[..., Any], *args: Any) -> Any:
-        """What a handler returns to an event that has its name."""
-        return self.socketio._handle_event(handler, handler.__name__, "/", "sid", *args)
-
-
-def application(kind: Any = flask.Flask, secret: Optional[str] = "not secret") -> Any:
-    app = kind("an application")
-    app.config["SECRET_KEY"] = secret
-    app.add_url_rule("/items/<int:number>", "item", lambda **_: "")
-    return app
-
-
-#: Attributes of a request. Their order matters: some are computed from others, and kept.
-SEEN = (
-    "method", "scheme", "server", "root_path", "path", "query_string", "remote_addr", "shallow", "args", "full_path",
-    "host", "base_url", "cookies", "form", "content_length", "trusted_hosts", "endpoint", "url_rule", "view_args",
-    "is_json", "sid", "namespace", "event",
-)  # fmt: skip
-
-
-def look(*args: Any) -> dict[str, Any]:
-    """What there is to see."""
-    own = request._get_current_object()
-    before = set(vars(own)) - {"cookies"}  # which opening a session reads
-    is_first = "marked" not in before and "marked" not in g
-    own.marked = g.marked = True
-    session["looks"] = session.get("looks", 0) + 1
-    session.setdefault("list", []).append(len(args))
-    return {
-        "attributes": sorted(before),
-        "request": [repr(own), type(own), *(getattr(own, name) for name in SEEN), repr(own.routing_exception)],
-        "headers": sorted(own.headers),
-        "json": own.json_module is getattr(flask.current_app, "json", flask.json),
-        "url": flask.url_for("item", number=7, _external=True),
-        "session": [
-            dict(session), type(session._get_current_object()).__name__, session.new, session.modified,
-        ],
-        "is_own": own.environ["werkzeug.request"] is own,
-        "is_first": is_first,
-    }  # fmt: skip
-
-
-def differs(change: Callable[[bool], Any]) -> None:
-    natively, stock = change(True), change(False)
-    assert natively == stock
-
-
-def signed(app: Any, **values: Any) -> str:
-    """The cookie of a session."""
-    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
-    return f"session={serializer.dumps(values)}"
+from werkzeug.utils import cached_property
 
 
 @pytest.mark.parametrize("taken", [True, False], ids=["native", "upgraded"])
@@ -205,93 +119,6 @@ def test_an_environ_that_an_event_changed_is_read_again(name: str) -> None:
         return kept, client.handle(look), client.handle(look)
 
     differs(events)
-
-
-class Interface(SessionInterface):  # type: ignore[misc]
-    """Keeps sessions on the server, and writes down what it is asked."""
-
-    def __init__(self, opens: bool) -> None:
-        self.calls: list[str] = []
-        self.kept: dict[str, Any] = {}
-        self._opens = opens
-
-    def open_session(self, app: Any, request: Any) -> Any:
-        self.calls.append(f"open {request.path} {flask.has_request_context()}")
-        return SecureCookieSession(self.kept) if self._opens else None
-
-    def save_session(self, app: Any, session: Any, response: Any) -> None:
-        self.calls.append(f"save {sorted(session)}")
-        self.kept = dict(session)
-
-
-@pytest.mark.parametrize("opens", [True, False])
-@pytest.mark.parametrize("managed", [True, False], ids=["managed", "frozen"])
-def test_a_session_interface_of_the_application_is_asked_as_often_as_by_stock(
-    managed: bool, opens: bool
-) -> None:
-    """Also one that opens none, so that Flask makes a null session."""
-
-    def calls(native: bool) -> Any:
-        app = application()
-        app.session_interface = Interface(opens)
-        client = Client(native, app, manage_session=managed)
-        seen: list[Any] = []
-        for _ in range(3):
-            try:
-                seen.append(client.handle(look)["session"])
-            except RuntimeError as error:
-                seen.append(type(error))
-        return seen, app.session_interface.calls
-
-    differs(calls)
-
-
-def test_a_session_interface_that_is_changed_in_place_is_asked() -> None:
-    def calls(native: bool) -> Any:
-        app = application()
-        app.session_interface = SecureCookieSessionInterface()  # or else it is that of all applications
-        client, asked = Client(native, app), []
-        stock = app.session_interface.open_session
-
-        def open_session(*args: Any) -> Any:
-            asked.append(1)
-            return stock(*args)
-
-        app.session_interface.open_session = open_session
-        client.handle(look)
-        client.handle(look)
-        return len(asked)
-
-    differs(calls)
-
-
-@remembered
-def test_the_sessions_of_one_client_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flask's own interface is not asked for what Flask-SocketIO is about to replace."""
-    opened = []
-    stock = SecureCookieSessionInterface.get_signing_serializer
-
-    def get_signing_serializer(self: Any, app: Any) -> Any:
-        opened.append(1)
-        return stock(self, app)
-
-    monkeypatch.setattr(SecureCookieSessionInterface, "get_signing_serializer", get_signing_serializer)
-    client = Client(True, application())
-    assert [client.handle(look)["session"][0]["looks"] for _ in range(3)] == [1, 2, 3]
-    assert len(opened) == 1
-
-
-def test_a_context_that_the_application_makes_has_the_session_of_the_cookie() -> None:
-    """A task of the application's, with the environ of a client: the managed session is not Flask's."""
-
-    def change(native: bool) -> Any:
-        app = application()
-        client = Client(native, app, cookie=signed(app, user="Ada"))
-        client.handle(look)
-        with app.request_context(client.environ):
-            return dict(session), request.path, hasattr(request, "sid")
-
-    differs(change)
 
 
 def test_teardown_functions_and_signals_come_once_per_event() -> None:

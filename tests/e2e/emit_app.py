@@ -207,3 +207,23 @@ def serve(directory: Path, stack: Stack, *args: str, app: str = APP, **env: str)
 def ids(stack: Stack) -> str:
     version, worker, _, old, hangup = stack
     return "stock" if hangup == "off" else f"{worker}-{version}{'-old' if old else ''}"
+
+
+def services(stacks: list[Stack], **env: str) -> list[Any]:
+    """What a module's tests run on, as ``SERVICES`` of the module: one server for each stack."""
+    marks = {stack: [pytest.mark.slow] * (stack in (STOCK, OLD_GEVENT)) for stack in stacks}
+    return [pytest.param((stack, env), id=ids(stack), marks=marks[stack]) for stack in stacks]
+
+
+def native_only(service: Service, what_stock_does: str) -> None:
+    if not service.is_native:
+        pytest.skip(f"stock {what_stock_does}")
+
+
+def said(service: Service, clients: list[Client], code: str, **values: Any) -> list[list[Any]]:
+    """What each client hears of ``code``, which emits ``news``."""
+    for client in clients:
+        client.heard.clear()
+    service.run(code + "\nsocketio.emit('end')", **values)
+    assert service.everybody_has(clients, "end", 1)
+    return [client.values("news") for client in clients]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emit_app import GEVENT, GTHREAD, STOCK, Client, Service, ids, serve
+from emit_app import GEVENT, GTHREAD, STOCK, Client, Service, ids, serve, services
 from hangup._demo.server import wait_until
 from hangup.testing import reset
 from raw_websocket import begin_session, frame
@@ -19,24 +19,11 @@ from raw_websocket import begin_session, frame
 #: Bytes that may wait for a client.
 BUDGET = 300_000
 DATA = "d" * 50_000
-EVERY_STACK = pytest.mark.parametrize("stack", [GTHREAD, GEVENT], ids=ids)
-
-
-@pytest.fixture(scope="module", params=[GTHREAD, GEVENT], ids=ids)
-def service_of_the_stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """One server for the tests of a stack."""
-    manager = json.dumps(["NativeManager", {"policy": "drop_oldest", "budget": BUDGET}])
-    with serve(tmp_path_factory.mktemp("service"), request.param, MANAGER=manager) as service:
-        yield service
-        assert "Traceback" not in service.server.log
-
-
-@pytest.fixture
-def service(service_of_the_stack: Service) -> Iterator[Service]:
-    yield service_of_the_stack
-    service_of_the_stack.empty()
+STACKS = [GTHREAD, GEVENT]
+SERVICES = services(
+    STACKS, MANAGER=json.dumps(["NativeManager", {"policy": "drop_oldest", "budget": BUDGET}])
+)
+EVERY_STACK = pytest.mark.parametrize("stack", STACKS, ids=ids)
 
 
 class Stalled:
