@@ -15,14 +15,12 @@ Not promised
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Any, Optional, Union
 
 from .. import _hangup
-from .._green import patched_by
 from ..emit import EmitResult
-from .emission import Emission, offer_again
+from .emission import Emission
 from .member import EXTENSION, Member
 
 
@@ -118,9 +116,8 @@ class Broadcaster:
     def _offer_again(self, message: Any, member: Member, how: Emission) -> str:
         outcome: Optional[str] = "refused"
         while outcome == "refused":
-            outcome = offer_again(
-                message, member.mailbox, member.native, how, time.sleep if patched_by() else None
-            )
+            member.wait_for_room()
+            outcome = message.send(member.mailbox, how.policy, how.coalesce)
         return outcome or "gone"
 
     def _sweep(self) -> None:

@@ -48,6 +48,9 @@ class Connection(Protocol):
     def handle(self, event: Any) -> None:
         """Handles one event (see ``Turn.take``)."""
 
+    def look(self) -> None:
+        """There is the room that was waited for, or the WebSocket is over."""
+
 
 class Receiver:
     """What receives its events by itself, in a greenlet of its own."""
@@ -65,6 +68,9 @@ class Receiver:
 
 class Dispatcher:
     """The connections of this process, and who runs their handlers."""
+
+    #: Whether those who wait for room have to be told of it: a greenlet cannot wait natively.
+    tells = False
 
     def __init__(self, native: Any) -> None:
         self.native = native
@@ -172,6 +178,8 @@ class GreenDispatcher(Dispatcher):
         pause: lets the hub run what is due.
     """
 
+    tells = True
+
     def __init__(
         self, spawn: Callable[..., Any], wait: Callable[[int], Any], pause: Callable[[], Any]
     ) -> None:
@@ -191,7 +199,7 @@ class GreenDispatcher(Dispatcher):
                 return  # in a forked child: the descriptor, and what it tells, are the parent's
             for number in self.native.told():
                 connection = self._connections.get(number)
-                if isinstance(connection, Receiver):
+                if connection is not None:
                     connection.look()
             self._spawn(self._work)
             self._pause()  # until it is done, or waits for something

@@ -12,11 +12,6 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Optional
 
-#: Seconds between two looks for signals, while a thread waits for a client.
-LOOK = 1.0
-#: Seconds between two looks for room, in a hub.
-HUB_LOOK = 0.01
-
 POLICIES = ("block", "close", "drop_oldest", "drop_newest")
 
 
@@ -74,27 +69,6 @@ def under(how: Optional[Emission]) -> Iterator[None]:
         yield
     finally:
         current.reset(token)
-
-
-def offer_again(message: Any, mailbox: Any, native: Any, how: Emission, sleep: Any) -> Optional[str]:
-    """Offers a message that was refused for want of room again, once the client has taken half of what waits for it.
-
-    Args:
-        message: the native ``Message``.
-        mailbox: the client's.
-        native: its connection.
-        how: as it was offered.
-        sleep: the hub's; None where threads may wait.
-
-    Returns:
-        As ``Message.send``.
-    """
-    level = native.queued // 2
-    while not native.wait_for_room(level, LOOK if sleep is None else 0.0):
-        if sleep is not None:
-            sleep(HUB_LOOK)
-    outcome: Optional[str] = message.send(mailbox, how.policy, how.coalesce)
-    return outcome
 
 
 def accepting(stock: Any) -> Any:

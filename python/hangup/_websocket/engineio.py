@@ -101,11 +101,16 @@ class Session:
         else:
             self._open()
 
+    def look(self) -> None:
+        """See :class:`dispatch.Connection`."""
+        self._socket.queue.look()
+
     def _open(self) -> None:
         self._probing = False
         self._socket.connected = self._socket.upgraded = True
         self._socket.upgrading = False
-        self._socket.queue.attach(self.native, self._meter)
+        make_event = self._socket.server.create_event if self._dispatcher.tells else None
+        self._socket.queue.attach(self.native, self._meter, make_event)
         self._socket.last_ping = None  # who is silent is decided natively from now on
         if self._socket.closed:
             self.native.close(1000)  # closed while it was probing: nobody else would
@@ -141,6 +146,7 @@ class Session:
                 leave(socket, REASONS[cause])
         finally:
             self._dispatcher.forget(self.native)
+            self.look()  # the dispatcher knows us no more, and somebody may wait for room
             if self.sink is not None:
                 self.sink.close()
             if self.on_end is not None:
@@ -231,6 +237,7 @@ class Driver:
                 max_message=int(server.max_http_buffer_size),
                 max_queued=self._slow.budget,
                 policy=self._slow.policy,
+                tells=dispatcher.tells,
                 stall_limit=float(server.ping_interval + server.ping_timeout),
                 close_limit=CLOSE_LIMIT,
                 heartbeat=(float(server.ping_interval), float(server.ping_timeout)),

@@ -273,14 +273,11 @@ def native_manager() -> Any:
         def _send_with_room(self, message: Any, eio_sid: str, mailbox: Any, how: emission.Emission) -> Any:
             """Offers it again once the client has taken half of what waits for it."""
             session = self.server.eio.sockets.get(eio_sid)
-            native = None if session is None else session.queue.native
-            if native is None:
+            if session is None:
                 return "gone"
             tasks.step_aside()
-            eio = self.server.eio
-            return emission.offer_again(
-                message, mailbox, native, how, None if eio.async_mode == "threading" else eio.sleep
-            )
+            session.queue.wait_for_room()
+            return message.send(mailbox, how.policy, how.coalesce)
 
         def _send_stock(self, eio_sids: set[str], parts: list[Any], how: emission.Emission) -> None:
             packets = [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from .. import _hangup
+from .room import wait_in_thread
 
 #: Where it is in an ASGI scope: among the extensions, which frameworks leave as they are.
 EXTENSION = "hangup.websocket"
@@ -13,14 +14,19 @@ EXTENSION = "hangup.websocket"
 class Member:
     """A WebSocket that may be in groups, from before it is accepted."""
 
-    __slots__ = ("mailbox", "native")
+    __slots__ = ("_wait", "mailbox", "native")
 
     def __init__(self) -> None:
         self.mailbox = _hangup.Mailbox()
         #: The native connection, once there is one.
         self.native: Any = None
 
-    def attach(self, native: Any) -> None:
-        """It is accepted."""
+    def attach(self, native: Any, wait: Callable[[Any, int], None] = wait_in_thread) -> None:
+        """It is accepted; ``wait`` is for room, see :mod:`.room`."""
         self.native = native
+        self._wait = wait
         self.mailbox.attach(native)
+
+    def wait_for_room(self) -> None:
+        """Until the client has taken half of what waits for it, or is gone."""
+        self._wait(self.native, self.native.queued // 2)

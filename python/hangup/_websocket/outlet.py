@@ -15,6 +15,7 @@ import threading
 from typing import Any, Callable, Optional
 
 from .. import _hangup
+from .room import HubRoom, wait_in_thread
 
 #: Engine.IO's packet that ends a poll.
 NOOP = 6
@@ -65,6 +66,8 @@ def outlet_class(base: type) -> type:
             self.mailbox = _hangup.Mailbox()
             self.is_refused = False
             self._meter: Optional[Meter] = None
+            self._make_event: Optional[Callable[[], Any]] = None
+            self._room: Optional[HubRoom] = None
             self._when_filled: Optional[Callable[[bool], Any]] = None
 
         def __getattr__(self, name: str) -> Any:
@@ -98,10 +101,15 @@ def outlet_class(base: type) -> type:
                             self._early.append(one)
             self._tell()
 
-        def attach(self, native: Any, meter: Optional[Meter] = None) -> None:
-            """From now on packets go to ``native``, those that wait first."""
+        def attach(
+            self,
+            native: Any,
+            meter: Optional[Meter] = None,
+            make_event: Optional[Callable[[], Any]] = None,
+        ) -> None:
+            """From now on packets go to ``native``, those that wait first. A hub makes events to wait for."""
             with self._order:
-                self._native, self._meter = native, meter
+                self._native, self._meter, self._make_event = native, meter, make_event
                 for item in self._waiting():
                     # A NOOP should have ended a poll, which never came.
                     if item is None or item.packet_type != NOOP:
@@ -140,6 +148,21 @@ def outlet_class(base: type) -> type:
                 displaced(False)
             if filled:
                 self._tell()
+
+        def wait_for_room(self) -> None:
+            """Until the client has taken half of what waits for it, or is gone."""
+            level = self._native.queued // 2
+            if self._make_event is None:
+                wait_in_thread(self._native, level)
+                return
+            if self._room is None:
+                self._room = HubRoom(self._make_event())
+            self._room.wait(self._native, level)
+
+        def look(self) -> None:
+            """There is the room that was waited for, or the native connection is over."""
+            if self._room is not None:
+                self._room.look()
 
         def _tell(self) -> None:
             if self._when_filled is None:

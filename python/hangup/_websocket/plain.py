@@ -17,6 +17,7 @@ from .._green import patched_by
 from ..exceptions import HangupError
 from . import dispatch, takeover
 from .member import Member
+from .room import LOOK, HubRoom, wait_in_thread
 
 #: Bytes that may wait for the client before :meth:`WebSocket.send` waits for room.
 HIGH_WATER = 1024 * 1024
@@ -26,8 +27,6 @@ LOW_WATER = HIGH_WATER // 2
 MAX_QUEUED = 64 * 1024 * 1024
 #: No deadline is farther away, in seconds.
 A_DAY = 86_400.0
-#: Seconds between looks for signals.
-LOOK = 1.0
 
 
 class Refused(HangupError):
@@ -103,8 +102,9 @@ class WebSocket:
             )
             self._native = self._inbox.native
             weakref.finalize(self, dispatcher.forget, self._native).atexit = False
+        self._wait = wait_in_thread if self._inbox is None else self._inbox.room.wait
         self._member = Member()
-        self._member.attach(self._native)
+        self._member.attach(self._native, self._wait)
         key = id(self)
         _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
         for code in _all_closed:  # while the handshake was under way
@@ -137,7 +137,7 @@ class WebSocket:
             Closed: the WebSocket is closed.
         """
         if self._native.queued > HIGH_WATER:
-            self._wait_for_room()
+            self._wait(self._native, LOW_WATER)
         if self._is_over() or self._native.send(data) in ("gone", "overflowed"):
             self._is_over()
             raise self._closed()
@@ -197,13 +197,6 @@ class WebSocket:
         error.code, error.reason = code, reason
         return error
 
-    def _wait_for_room(self) -> None:
-        if self._inbox is not None:
-            self._inbox.wait_for_room()
-            return
-        while not self._native.wait_for_room(LOW_WATER, LOOK):
-            pass  # signal handlers have run
-
 
 #: Those that may still be open. Each knows the process that it belongs to.
 _open: dict[int, weakref.ref[WebSocket]] = {}
@@ -229,7 +222,7 @@ class _Inbox(dispatch.Receiver):
         else:
             from eventlet.green.threading import Event
         self._arrived = Event()
-        self._room = Event()
+        self.room = HubRoom(Event())
         self._dispatcher = dispatcher
 
     def of(self, native: Any) -> _Inbox:
@@ -240,7 +233,7 @@ class _Inbox(dispatch.Receiver):
         self._arrived.set()
 
     def look(self) -> None:
-        self._room.set()
+        self.room.look()
 
     def get(self, limit: float) -> Any:
         self._arrived.clear()
@@ -252,8 +245,3 @@ class _Inbox(dispatch.Receiver):
             self._dispatcher.forget(self.native)
             self.look()  # the dispatcher knows us no more, and somebody may wait for room
         return event
-
-    def wait_for_room(self) -> None:
-        while not self.native.wait_for_room(LOW_WATER, 0.0):
-            self._room.clear()
-            self._room.wait()
