@@ -241,7 +241,9 @@ def test_emits_are_seen_by_those_who_watch(tmp_path: Path, stack: Stack) -> None
         for client, sid in zip(clients, sids):
             assert service.everybody_has([client], "news", 30)
             assert [news["number"] for news in client.values("news")] == list(range(30))
-            assert service.server.log.count(f"{sid}: Sending packet MESSAGE") >= 30
+            for number in range(30):
+                line = f'{sid}: Sending packet MESSAGE data 2["news",{{"number":{number}}}]'
+                assert service.server.log.count(line) == 1, line
 
         def packets_out() -> int:
             events = [event for stats in admin.values("server_stats") for event in stats["aggregatedEvents"]]

@@ -68,6 +68,24 @@ class Room:
         return {name for name in map(self._names.get, ids) if name is not None}
 
 
+class Encoded(NamedTuple):
+    """An event on its way.
+
+    Attributes:
+        parts: text and attachments.
+        message: the same, framed.
+        how: how it is delivered.
+    """
+
+    parts: list[Any]
+    message: Any
+    how: emission.Emission
+
+    def send(self, mailbox: Any) -> Any:
+        """To one client (``Message.send``)."""
+        return self.message.send(mailbox, self.how.policy, self.how.coalesce)
+
+
 class Backlog(NamedTuple):
     """How far a client is behind.
 
@@ -220,32 +238,36 @@ def native_manager() -> Any:
             parts = packed if isinstance(packed, list) else [packed]
             skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
             how = emission.current.get() or emission.Emission()
-            message = _hangup.Message(parts, MESSAGE)
+            encoded = Encoded(parts, _hangup.Message(parts, MESSAGE), how)
             eio_sid = self._owner(namespace, room)
             if eio_sid is not None:
-                rest = set() if room in skipped else self._send(message, eio_sid, how)
+                rest = set() if room in skipped else self._send(encoded, eio_sid)
             else:
-                rest = self._broadcast(message, namespace, room, skipped, how)
+                rest = self._broadcast(encoded, namespace, room, skipped)
             if rest:
-                self._send_stock(rest, parts, how)
+                self._send_stock(encoded, rest)
 
-        def _send(self, message: Any, eio_sid: str, how: emission.Emission) -> set[str]:
+        def _send(self, encoded: Encoded, eio_sid: str) -> set[str]:
             """To one client. Returns those who are python-socketio's to serve."""
             mailbox = self._mailbox(eio_sid)
             if mailbox is None:
                 return {eio_sid}
-            outcome = message.send(mailbox, how.policy, how.coalesce)
+            outcome = encoded.send(mailbox)
             while outcome == "refused":
-                outcome = self._send_with_room(message, eio_sid, mailbox, how)
+                session = self.server.eio.sockets.get(eio_sid)
+                if session is None:
+                    outcome = "gone"
+                else:
+                    tasks.step_aside()
+                    session.queue.wait_for_room()
+                    outcome = encoded.send(mailbox)
             if outcome is None:
                 return {eio_sid}
-            self._log({eio_sid})
-            how.count(outcome)
+            self._log(encoded, {eio_sid})
+            encoded.how.count(outcome)
             return set()
 
-        def _broadcast(
-            self, message: Any, namespace: str, room: Any, skipped: list[Any], how: emission.Emission
-        ) -> set[str]:
+        def _broadcast(self, encoded: Encoded, namespace: str, room: Any, skipped: list[Any]) -> set[str]:
             """To rooms. Returns those who are python-socketio's to serve."""
             names = [room] if isinstance(room, str) or not hasattr(room, "__len__") else room
             rooms = [known for name in names if (known := self._room(namespace, name)) is not None]
@@ -253,7 +275,8 @@ def native_manager() -> Any:
             left_out = {everybody.get(sid) for sid in skipped if isinstance(sid, str)}
             mailboxes = [known.mailboxes.get(eio_sid) for known in rooms for eio_sid in left_out]
             ids = [mailbox.id for mailbox in mailboxes if mailbox is not None]
-            *fates, elsewhere, refused = message.broadcast(
+            how = encoded.how
+            *fates, elsewhere, refused = encoded.message.broadcast(
                 [known.group for known in rooms], ids, how.policy, how.coalesce
             )
             how.add(*fates)
@@ -265,35 +288,29 @@ def native_manager() -> Any:
             again: set[str] = set().union(*(known.named(refused) for known in rooms)) if refused else set()
             if self._logs():
                 served = {eio_sid for known in rooms for eio_sid in list(known.mailboxes)}
-                self._log(served - left_out - rest - again)
+                self._log(encoded, served - left_out - rest - again)
             for eio_sid in again:
-                rest |= self._send(message, eio_sid, how)
+                rest |= self._send(encoded, eio_sid)
             return rest
 
-        def _send_with_room(self, message: Any, eio_sid: str, mailbox: Any, how: emission.Emission) -> Any:
-            """Offers it again once the client has taken half of what waits for it."""
-            session = self.server.eio.sockets.get(eio_sid)
-            if session is None:
-                return "gone"
-            tasks.step_aside()
-            session.queue.wait_for_room()
-            return message.send(mailbox, how.policy, how.coalesce)
-
-        def _send_stock(self, eio_sids: set[str], parts: list[Any], how: emission.Emission) -> None:
-            packets = [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts]
+        def _send_stock(self, encoded: Encoded, eio_sids: set[str]) -> None:
+            packets = [eio_packet.Packet(eio_packet.MESSAGE, part) for part in encoded.parts]
             with emission.under(None):  # a handler may run here: python-socketio looks for silent clients
                 for eio_sid in eio_sids:
-                    how.count(emission.fate(self.server, eio_sid))
+                    encoded.how.count(emission.fate(self.server, eio_sid))
                     send_together(self.server, eio_sid, packets)
 
         def _logs(self) -> bool:
             return says_packets(self.server.eio.logger)
 
-        def _log(self, eio_sids: set[str]) -> None:
+        def _log(self, encoded: Encoded, eio_sids: set[str]) -> None:
             """What engineio says of each packet."""
-            if self._logs():
-                for eio_sid in eio_sids:
-                    self.server.eio.logger.info("%s: Sending packet MESSAGE natively", eio_sid)
+            if not self._logs():
+                return
+            for eio_sid in eio_sids:
+                for part in encoded.parts:
+                    data = part if isinstance(part, str) else "<binary>"
+                    self.server.eio.logger.info("%s: Sending packet %s data %s", eio_sid, "MESSAGE", data)
 
     return NativeManager
 
