@@ -23,6 +23,9 @@ from ..emit import EmitResult
 from .emission import Emission
 from .member import EXTENSION, Member
 
+#: So many members are not looked through when one is added.
+FEW = 64
+
 
 class Broadcaster:
     """A set of WebSockets that are sent the same messages. All methods may be called from any thread.
@@ -46,6 +49,7 @@ class Broadcaster:
         self._policy = Emission(policy).policy
         self._group = _hangup.Group()
         self._members: dict[int, Member] = {}
+        self._sweep_at = FEW
         for websocket in websockets:
             self.add(websocket)
 
@@ -58,6 +62,9 @@ class Broadcaster:
         member = _member(websocket)
         if member is None:
             raise TypeError(f"{type(websocket).__name__} is not a WebSocket of hangup")
+        if len(self._members) >= self._sweep_at:  # those who left while nothing is sent
+            self._sweep()
+            self._sweep_at = max(FEW, 2 * len(self._members))
         self._members[member.mailbox.id] = member
         self._group.add(member.mailbox)
 
@@ -69,9 +76,10 @@ class Broadcaster:
 
     def __contains__(self, websocket: Any) -> bool:
         member = _member(websocket)
-        return member is not None and member.mailbox.id in self._members
+        return member is not None and not member.is_over and member.mailbox.id in self._members
 
     def __len__(self) -> int:
+        self._sweep()
         return len(self._members)
 
     def send(
@@ -122,7 +130,7 @@ class Broadcaster:
 
     def _sweep(self) -> None:
         for member in list(self._members.values()):
-            if member.native is not None and member.native.ending is not None:
+            if member.is_over:
                 self._remove(member)
 
     def _remove(self, member: Member) -> None:

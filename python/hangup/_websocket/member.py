@@ -30,3 +30,8 @@ class Member:
     def wait_for_room(self) -> None:
         """Until the client has taken half of what waits for it, or is gone."""
         self._wait(self.native, self.native.queued // 2)
+
+    @property
+    def is_over(self) -> bool:
+        """The connection has ended."""
+        return self.native is not None and self.native.ending is not None
