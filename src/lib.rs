@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod buffer;
+mod diagnostics;
 mod errors;
 mod group;
 mod ledger;
@@ -20,6 +21,8 @@ use pyo3::prelude::*;
 mod _hangup {
     #[pymodule_export]
     use crate::acceptor::Acceptor;
+    #[pymodule_export]
+    use crate::diagnostics::{diagnostics_signal, say_from_threads, set_diagnostics_level, take_diagnostics};
     #[pymodule_export]
     use crate::group::{Group, Mailbox, Message};
     #[pymodule_export]

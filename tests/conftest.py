@@ -16,9 +16,10 @@ from hangup.testing import Census, connect, fd_census, half_close
 
 @pytest.fixture(scope="session", autouse=True)
 def opened_for_good() -> None:
-    """Opens what a process opens once and keeps: the engine's epoll and eventfd."""
-    from hangup import _hangup
+    """Opens what a process opens once and keeps: the engine's epoll and eventfd, and that of the diagnostics."""
+    from hangup import _diagnostics, _hangup
 
+    _diagnostics.listen()
     with socket.create_server(("127.0.0.1", 0)) as server, connect(server.getsockname()) as client:
         accepted, _ = server.accept()
         guarded = _hangup.Socket(accepted.detach(), "server", False)

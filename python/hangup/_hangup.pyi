@@ -18,12 +18,16 @@ __all__ = [
     "accept_key",
     "can_send_files",
     "contains_bytes",
+    "diagnostics_signal",
     "drain",
     "objection",
     "open_descriptors",
     "owns",
+    "say_from_threads",
     "session_id",
+    "set_diagnostics_level",
     "snapshot",
+    "take_diagnostics",
     "totals",
     "watch_forks",
     "widen_descriptor_table",
@@ -160,6 +164,24 @@ def contains_bytes(data: object, /) -> bool:
     Raises:
         RecursionError: it is nested more than 1,000 deep.
     """
+
+def diagnostics_signal() -> int:
+    """An eventfd that is readable while there are diagnostics; it is read before they are taken.
+
+    Raises:
+        OSError: as eventfd(2).
+    """
+
+def set_diagnostics_level(level: int, /) -> None:
+    """Of interest are, from now on, diagnostics of ``level``, one of ``logging``'s, and above."""
+
+def take_diagnostics() -> tuple[list[tuple[int, str, str, list[tuple[str, str]], float, str | None]], int]:
+    """What was said since the last call, and how many diagnostics did not fit. A row is: level, logger, message, fields,
+    seconds since the epoch, name of the thread.
+    """
+
+def say_from_threads(threads: int, count: int, /) -> None:
+    """Has native threads say ``count`` things each, at INFO on ``hangup.test``, for tests. Does not wait for them."""
 
 def session_id(number: int, /) -> str:
     """As ``engineio.Server.generate_id`` makes it: 12 random octets, then the low three of ``number``."""

@@ -28,6 +28,8 @@ use rustix::time::{
     timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
 
+use tracing::info;
+
 use crate::arrivals::{Arrivals, Client};
 use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
@@ -253,6 +255,7 @@ impl Acceptor {
         }
         *episode = Some(Episode { crowd: ledger::global().open(), paused: Instant::now() });
         ledger::count(Counter::AcceptPauses);
+        info!(target: "hangup::acceptor", owned = ledger::global().open(), "pauses for want of descriptors");
         true
     }
 

@@ -15,6 +15,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
+use tracing::{debug, error};
 
 struct Engine {
     /// Never dropped: the runtime lives as long as the process, and in a forked child it is not ours.
@@ -30,7 +31,9 @@ static TASK_ENDED: Condvar = Condvar::new();
 pub(crate) fn spawn<F: std::future::Future<Output = ()> + Send + 'static>(task: F) -> io::Result<()> {
     let mut engine = locked(&ENGINE);
     if engine.is_none() {
-        *engine = Some(Engine { handle: ManuallyDrop::new(start()?) });
+        let started =
+            start().inspect_err(|error| error!(target: "hangup::engine", %error, "cannot be started"))?;
+        *engine = Some(Engine { handle: ManuallyDrop::new(started) });
     }
     if let Some(engine) = engine.as_ref() {
         let running = Running::begin();
@@ -77,6 +80,7 @@ fn start() -> io::Result<Handle> {
         // Where it shares a core with the handlers, it would interrupt them at each message: what they emit next
         // would not leave together, and each message would cost two switches of the core. Refused, it is only that.
         crate::fd::sys::wait_for_turn();
+        debug!(target: "hangup::engine", "started");
         runtime.block_on(std::future::pending::<()>());
     })?;
     Ok(handle)

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
 use crate::fd::sys;
-use crate::{acceptor, ledger};
+use crate::{acceptor, diagnostics, ledger};
 
 /// The locks held across fork(2), released in the order of their declaration.
 struct Held {
@@ -31,6 +31,7 @@ struct Held {
     _engine: crate::engine::ForkLock,
     _acceptors: acceptor::ForkLock,
     _ledger: MutexGuard<'static, ledger::Entries>,
+    _said: MutexGuard<'static, diagnostics::Said>,
 }
 
 thread_local!(static HELD: RefCell<Option<Held>> = const { RefCell::new(None) });
@@ -58,6 +59,7 @@ extern "C" fn before() {
         _engine: crate::engine::lock_for_fork(),
         _acceptors: acceptor::lock_for_fork(),
         _ledger: ledger::global().locked(),
+        _said: diagnostics::locked(), // the last one that anybody takes
     };
     HELD.with(|slot| slot.replace(Some(held)));
 }
@@ -71,6 +73,7 @@ extern "C" fn after_in_parent() {
 extern "C" fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    diagnostics::forget_in_child();
     ledger::reset_totals();
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();

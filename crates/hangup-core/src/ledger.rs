@@ -17,6 +17,8 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
+use tracing::debug;
+
 use crate::fd::GuardedFd;
 
 macro_rules! counters {
@@ -121,6 +123,7 @@ impl Ledger {
     pub(crate) fn enter(&self, fd: &Arc<GuardedFd>) {
         self.locked().listed.insert(fd.number_for_display(), Arc::downgrade(fd));
         count(Counter::Adopted);
+        debug!(target: "hangup::fd", fd = fd.number_for_display(), kind = fd.kind().name(), "adopted");
     }
 
     /// Strikes a descriptor off, and counts why. Its number may be another descriptor's by now.
@@ -130,6 +133,7 @@ impl Ledger {
         remove(&mut entries.listed, number, fd);
         drop(entries);
         count(why);
+        debug!(target: "hangup::fd", fd = number, kind = fd.kind().name(), "{}", why.name());
     }
 
     /// Lists a descriptor that was detached, until its leases end.

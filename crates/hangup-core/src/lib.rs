@@ -26,7 +26,7 @@
 //! # Map
 //! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
 //! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`]
-//! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
+//! (what is open) · [`diagnostics`] (what there is to log) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
 //! `ws` (feature `transport`: WebSockets on that thread).
 
 // Under loom only the parts with interleavings are compiled, and much of what they call has no caller.
@@ -47,6 +47,8 @@ pub mod adopt;
 pub mod arrivals;
 #[cfg(not(loom))]
 pub mod connection;
+#[cfg(not(loom))]
+pub mod diagnostics;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod engine;
 #[cfg(not(loom))]

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use tokio::io::Interest;
+use tracing::debug;
 
 use crate::cause::Cause;
 use crate::engine;
@@ -43,14 +44,17 @@ pub fn close(lease: Lease) {
     if engine::tasks() as u64 >= limit / 4 {
         return;
     }
+    let fd = lease.number();
     lease.guarded().set_kind(Kind::Lingering);
     ledger::count(Counter::Lingered);
+    debug!(target: "hangup::linger", fd, "waits for the peer's end of the stream");
     // Without an engine the task is dropped here, and with it the lease: closed at once.
     let _ = engine::spawn(async move {
         // Pinned here, so that what expires is counted before its descriptor returns.
         let draining = std::pin::pin!(drain(lease, drained));
         if tokio::time::timeout(LINGER, draining).await.is_err() {
             ledger::count(Counter::LingerExpired);
+            debug!(target: "hangup::linger", fd, "the peer did not end the stream in time");
         }
     });
 }

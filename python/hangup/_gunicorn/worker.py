@@ -10,7 +10,7 @@ import logging
 import os
 from typing import Any, Callable
 
-from .. import _hangup, _install, _reports
+from .. import _diagnostics, _hangup, _install, _reports
 from .._websocket import longpoll
 from .base import Worker
 from .faces import server_class, takes_over, with_faces
@@ -41,6 +41,7 @@ class GuardedWorker(WebSocketWorker):
         raise StopIteration
 
     def run(self) -> None:
+        _diagnostics.listen()  # here a hub is patched in, and runs
         super().run()
         if _hangup.drain(0.0):
             self.drain(LINGER)

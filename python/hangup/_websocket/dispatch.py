@@ -21,7 +21,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any, Callable, Optional, Protocol, Union
 
-from .. import _hangup
+from .. import _diagnostics, _hangup
 from .._green import patched_by
 
 logger = logging.getLogger("hangup")
@@ -87,6 +87,7 @@ class Dispatcher:
             connection: makes the handler of its events, of the native WebSocket.
             start: makes the native WebSocket, of the native dispatcher.
         """
+        _diagnostics.refresh()
         with self._registered:  # its first events may come before we know its id
             native = start(self.native)
             self._connections[native.id] = connection(native)
@@ -254,6 +255,7 @@ def dispatcher(mode: Optional[str] = None) -> Dispatcher:
     key = (os.getpid(), mode or patched_by() or "threading")
     with _lock:
         if key not in _dispatchers:
+            _diagnostics.listen()
             _dispatchers[key] = _FLAVOURS[key[1]]()
         return _dispatchers[key]
 

@@ -11,7 +11,7 @@ import asyncio
 import weakref
 from typing import Any, Callable, Protocol
 
-from .. import _hangup
+from .. import _diagnostics, _hangup
 
 
 class Connection(Protocol):
@@ -40,6 +40,7 @@ class LoopDispatcher:
             connection: is told of it.
             start: makes it, of the native dispatcher.
         """
+        _diagnostics.refresh()
         native = start(self._native)
         self._connections[native.id] = connection
         return native
@@ -74,5 +75,6 @@ def running_dispatcher() -> LoopDispatcher:
     """That of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _dispatchers:
+        _diagnostics.listen()
         _dispatchers[loop] = LoopDispatcher(loop)
     return _dispatchers[loop]

@@ -5,6 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tracing::info;
 
 use super::codec;
 use super::delivery::Delivery;
@@ -153,6 +154,7 @@ impl WebSocket {
         let frame = codec::close(TRY_AGAIN_LATER, reason);
         if self.seal((TRY_AGAIN_LATER, reason, why), |outbox| outbox.cut_short(frame)) {
             ledger::count(counter);
+            info!(target: "hangup::websocket", connection = self.id(), reason, "closed with 1013");
         }
     }
 

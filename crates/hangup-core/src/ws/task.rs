@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::time::Instant;
+use tracing::{debug, info};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::codec::{self, Decoder, Incoming, Violation};
@@ -77,6 +78,8 @@ impl Task {
 
     pub(super) async fn run(mut self, lease: Lease, early: Vec<u8>) {
         ledger::count(Counter::WebSockets);
+        let fd = lease.number();
+        debug!(target: "hangup::websocket", connection = self.socket.id(), fd, "taken over");
         let closure = match sys::watch(lease, Interest::READABLE | Interest::WRITABLE) {
             Some(io) => self.live(io, early).await,
             None => (1006, "descriptors are short".to_owned(), Ending::Here),
@@ -85,6 +88,8 @@ impl Task {
         self.socket.guarded().close();
         let (code, reason, cause) = closure;
         let (received, sent) = (self.received, self.socket.sent());
+        let connection = self.socket.id();
+        debug!(target: "hangup::websocket", connection, code, reason, cause = cause.name(), received, sent, "over");
         let closure = Closure { code, reason, cause, received, sent };
         self.socket.is_over(closure.clone());
         self.report(Event::Closed(closure));
@@ -146,6 +151,7 @@ impl Task {
 
     /// The stream is broken: section 7.1.7, but what came before may still be answered.
     fn fail(&mut self, code: u16, reason: &'static str) {
+        info!(target: "hangup::websocket", connection = self.socket.id(), code, reason, "the client broke the protocol");
         let closure = (code, reason.to_owned(), Ending::Violation);
         self.closing = Some(Closing { since: Instant::now(), closure, heard: true });
         self.socket.report(self.dispatcher.as_ref(), Entry::Violation(code, reason));
