@@ -152,6 +152,22 @@ def test_teardown_functions_and_signals_come_once_per_event() -> None:
     differs(journal)
 
 
+def test_an_event_may_change_the_arguments_of_its_route() -> None:
+    def seen(native: bool) -> Any:
+        app = application()
+        app.add_url_rule("/<path:anything>", "anything", lambda **_: "")
+        client = Client(native, app)
+
+        def change() -> Any:
+            before = dict(request.view_args)
+            request.view_args["more"] = 1
+            return before
+
+        return [client.handle(change) for _ in range(2)]
+
+    differs(seen)
+
+
 def test_two_events_of_one_client_do_not_meet() -> None:
     """One waits while another one comes and goes."""
 

@@ -105,3 +105,13 @@ def test_a_leave_asks_only_the_rooms_of_its_client() -> None:
         books.disconnect(f"{number}", "/")
     assert asked == 0
     assert books.rooms == {}
+
+
+def test_a_manager_that_asks_for_more_of_its_subclasses_is_left_alone() -> None:
+    class Registered(socketio.Manager):  # type: ignore[misc]
+        def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
+            super().__init_subclass__(**kwargs)
+
+    server = socketio.Server(client_manager=Registered(), async_mode="threading")
+    _install.take_over_socketio(server)
+    assert type(server.manager) is Registered

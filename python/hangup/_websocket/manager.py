@@ -342,6 +342,8 @@ def judge(manager: Any) -> bool:
 
     if not isinstance(manager, Manager) or isinstance(manager, native_manager()):
         return False
+    if hasattr(type(manager).__init_subclass__, "__func__"):
+        return False  # an application's: it may ask of a subclass what ours does not have
     books = (
         "basic_enter_room",
         "basic_leave_room",

@@ -69,7 +69,8 @@ class Adapter:
             self._matched = self._match()
         if isinstance(self._matched, Exception):
             raise self._matched.with_traceback(None)
-        return self._matched
+        rule, arguments = self._matched
+        return rule, dict(arguments)  # an event may change its own
 
     def _match(self) -> Any:
         """The result, or the exception: one for all connections, because it refers to where it was raised last."""
