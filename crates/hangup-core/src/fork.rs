@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
 use crate::fd::sys;
-use crate::{acceptor, ledger};
+use crate::{acceptor, ledger, metrics};
 
 /// The locks held across fork(2), released in the order of their declaration.
 struct Held {
@@ -71,7 +71,7 @@ extern "C" fn after_in_parent() {
 extern "C" fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    ledger::reset_totals();
+    metrics::reset_totals();
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();
     for fd in ledger::global().listed() {

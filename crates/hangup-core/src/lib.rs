@@ -56,6 +56,8 @@ pub mod ledger;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod linger;
 #[cfg(not(loom))]
+pub mod metrics;
+#[cfg(not(loom))]
 mod opening;
 #[cfg(not(loom))]
 pub mod session_id;
