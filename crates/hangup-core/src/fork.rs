@@ -31,6 +31,7 @@ struct Held {
     _engine: crate::engine::ForkLock,
     _acceptors: acceptor::ForkLock,
     _ledger: MutexGuard<'static, ledger::Entries>,
+    _metrics: metrics::ForkLock,
 }
 
 thread_local!(static HELD: RefCell<Option<Held>> = const { RefCell::new(None) });
@@ -48,6 +49,7 @@ pub fn watch() {
     // ENOMEM alone; a process that cannot allocate a few bytes at its start does not get to fork.
     ONCE.call_once(|| {
         let _ = sys::at_fork(before, after_in_parent, after_in_child);
+        metrics::prepare();
     });
 }
 
@@ -58,6 +60,7 @@ extern "C" fn before() {
         _engine: crate::engine::lock_for_fork(),
         _acceptors: acceptor::lock_for_fork(),
         _ledger: ledger::global().locked(),
+        _metrics: metrics::lock_for_fork(),
     };
     HELD.with(|slot| slot.replace(Some(held)));
 }
@@ -71,7 +74,7 @@ extern "C" fn after_in_parent() {
 extern "C" fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    metrics::reset_totals();
+    metrics::leave_the_parent_s(ledger::global().open());
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();
     for fd in ledger::global().listed() {

@@ -5,7 +5,8 @@
 //! * `adopted == closed + detached + stolen + still listed`, whenever no thread is in between.
 //!
 //! # How
-//! One mutex around a map from number to descriptor, held for the map operation alone. fork(2) takes the mutex first (see [`crate::fork`]), so a child never inherits it locked.
+//! One mutex around a map from number to descriptor, held for the map operation alone. fork(2) takes the mutex
+//! first (see [`crate::fork`]), so a child never inherits it locked.
 //!
 //! # Not promised
 //! Descriptors that hangup does not own are not listed: `/proc/self/fd` knows them.
@@ -15,6 +16,7 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::fd::GuardedFd;
+use crate::metrics;
 pub use crate::metrics::{count, total, totals, Counter};
 
 /// The process's ledger.
@@ -40,6 +42,7 @@ pub struct Ledger {
 impl Ledger {
     /// Lists a descriptor.
     pub(crate) fn enter(&self, fd: &Arc<GuardedFd>) {
+        metrics::settle();
         self.locked().listed.insert(fd.number_for_display(), Arc::downgrade(fd));
         count(Counter::Adopted);
     }

@@ -55,7 +55,6 @@ pub mod fork;
 pub mod ledger;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod linger;
-#[cfg(not(loom))]
 pub mod metrics;
 #[cfg(not(loom))]
 mod opening;

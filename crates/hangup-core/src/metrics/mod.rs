@@ -1,93 +1,51 @@
-//! What happened: totals since the process was started or forked.
+//! What happened: counters that outlive the process which counted, and that others can read meanwhile.
 //!
 //! # Promised
-//! Totals only grow within a process, and start from zero in a forked child.
+//! * To count is one addition to memory; nobody waits for anybody, and no reader stops a writer.
+//! * What a process counted is not lost with it, not by `kill -9` either, and is in the totals of its family once.
+//! * A total, as one reader sees it, never goes down.
+//! * Nothing has to be cleaned up: the memory goes with the last process of the family.
+//!
+//! # How
+//! A *family* is the processes that were forked, directly or not, from the one that made it: a server's master, before
+//! it forks, or whoever first owns a descriptor. It shares a memory file (memfd_create(2)), in which
+//! each process has a [slot](slot) from its first descriptor on; before that, and if there is no slot, it counts in
+//! memory of its own. The counters of a process are a [page](page) at a fixed address: the slot is mapped there.
+//!
+//! # Who can read it
+//! Processes that may open `/proc/<pid>/fd` of one of the family (proc(5): the same user, and not after a change of
+//! user, which makes a process root's there); the file's mode is 0600. See [`read`].
+//!
+//! # Not promised
+//! Values of one moment: each is read by itself. On machines whose pages are not of 4 KiB, each process counts for
+//! itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod owner;
+mod slot;
+#[cfg(all(test, not(loom)))]
+mod slot_tests;
 
-use crate::ledger::global;
+#[cfg(not(loom))]
+mod family;
+#[cfg(not(loom))]
+mod page;
+#[cfg(not(loom))]
+mod reader;
+#[cfg(not(loom))]
+mod table;
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Totals since the process was started or forked.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(usize)]
-        pub enum Counter { $($(#[$doc])* $variant,)* }
-
-        impl Counter {
-            /// All counters, in the order of their declaration.
-            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
-
-            /// Stable lower-case name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Counter::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-counters! {
-    /// Descriptors taken over, or inherited by fork(2).
-    Adopted = "adopted",
-    /// Descriptors refused because they could not be guarded.
-    Refused = "refused",
-    /// Connections accepted by a guarded listener.
-    Accepted = "accepted",
-    /// Descriptors closed by their last user.
-    Closed = "closed",
-    /// Descriptors given back to the caller.
-    Detached = "detached",
-    /// Descriptors that foreign code closed; their numbers were left alone.
-    Stolen = "stolen",
-    /// Operations that failed because the peer had left.
-    PeerGone = "peer_gone",
-    /// Operations that failed because the path to the peer broke.
-    PathBroken = "path_broken",
-    /// Writes refused because our own side had closed: each would have been EBADF, or reached a stranger.
-    WritesPrevented = "writes_prevented",
-    /// Connections used by the server after the application closed them, and numbers found stolen.
-    OwnershipViolations = "ownership_violations",
-    /// HTTP responses kept out of an upgraded connection's stream.
-    ResponsesRefused = "responses_refused",
-    /// Episodes in which accepting paused for want of descriptors.
-    AcceptPauses = "accept_pauses",
-    /// Connections that lingered before their close.
-    Lingered = "lingered",
-    /// Of these, ended by the deadline.
-    LingerExpired = "linger_expired",
-    /// WebSockets taken over.
-    WebSockets = "websockets",
-    /// WebSockets closed because too much waited to be sent to them.
-    QueueOverflows = "queue_overflows",
-    /// WebSockets closed because their client took nothing of what waited.
-    WriteStalls = "write_stalls",
-    /// Messages dropped because too much waited to be sent to their client.
-    MessagesDropped = "messages_dropped",
-    /// Messages that a newer one of their key replaced while they waited.
-    MessagesCoalesced = "messages_coalesced",
-}
-
-static TOTALS: [AtomicU64; Counter::ALL.len()] = [const { AtomicU64::new(0) }; Counter::ALL.len()];
-
-/// Adds one to a total.
-pub fn count(counter: Counter) {
-    TOTALS[counter as usize].fetch_add(1, Ordering::Relaxed);
-}
-
-/// The totals, by name.
-pub fn totals() -> impl Iterator<Item = (&'static str, u64)> {
-    Counter::ALL.iter().map(|counter| (counter.name(), total(*counter)))
-}
-
-/// One total.
-pub fn total(counter: Counter) -> u64 {
-    TOTALS[counter as usize].load(Ordering::Relaxed)
-}
-
-/// In a forked child: the parent's totals are the parent's; what is listed was inherited.
-pub(crate) fn reset_totals() {
-    for total in &TOTALS {
-        total.store(0, Ordering::Relaxed);
-    }
-    TOTALS[Counter::Adopted as usize].store(global().open() as u64, Ordering::Relaxed);
-}
+#[cfg(not(loom))]
+pub use family::{announce, found, join, retire, Phase, Place};
+#[cfg(not(loom))]
+pub(crate) use family::{leave_the_parent_s, lock_for_fork, prepare, settle, ForkLock};
+#[cfg(not(loom))]
+pub use page::{add, count, total, totals};
+#[cfg(not(loom))]
+#[cfg(feature = "transport")]
+pub(crate) use page::{count_closed, observe};
+#[cfg(not(loom))]
+pub(crate) use page::{count_hang_up, observe_duration, observe_end};
+#[cfg(not(loom))]
+pub use reader::{read, read_own, Family, Process, Refusal};
+#[cfg(not(loom))]
+pub use table::{names, Breakdown, Buckets, Counter, Distribution, Label, Stack};

@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::delivery::{Delivery, Overflow};
 use super::waiting::{Waiting, FRAME};
 use crate::ledger::{self, Counter};
+use crate::metrics::{self, Distribution};
 
 /// Of the limit this part is left to what closes the client if it does not fit: at a client for whom messages are
 /// dropped, or refused, all the time, a ping must fit.
@@ -20,6 +21,8 @@ pub(super) struct Outbox {
     overflow: Overflow,
     /// When something last left, or came into an empty queue.
     moved: Instant,
+    /// When something last came into an empty queue.
+    waits_since: Instant,
     sealed: bool,
     /// Somebody waits until no more bytes than this wait.
     awaited: Option<usize>,
@@ -46,6 +49,7 @@ impl Outbox {
             limit,
             overflow,
             moved: Instant::now(),
+            waits_since: Instant::now(),
             sealed: false,
             awaited: None,
             dropped: 0,
@@ -110,6 +114,9 @@ impl Outbox {
         }
         if was_empty {
             self.moved = Instant::now();
+            self.waits_since = self.moved;
+        } else {
+            metrics::observe(Distribution::QueueDepth, 0, self.waiting.bytes() as u64);
         }
         self.waiting.push(frames, delivery.is_some() && overflow.drops(), key);
         Pushed::Queued
@@ -142,6 +149,7 @@ impl Outbox {
         }
         if self.waiting.is_empty() {
             self.moved = Instant::now();
+            self.waits_since = self.moved;
         }
         self.waiting.push(close_frame.into_iter(), false, None);
         self.sealed = true;
@@ -202,6 +210,10 @@ impl Outbox {
         self.waiting.advance(sent);
         if sent > 0 {
             self.moved = Instant::now();
+            if self.waiting.is_empty() {
+                let waited = self.moved.duration_since(self.waits_since);
+                metrics::observe_duration(Distribution::WriteDuration, 0, waited);
+            }
         }
     }
 

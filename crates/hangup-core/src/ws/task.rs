@@ -18,6 +18,7 @@ use super::strand::{Closure, Ending, Entry, Event};
 use crate::cause::{Cause, Op};
 use crate::fd::{sys, Lane, Lease, Patience};
 use crate::ledger::{self, Counter};
+use crate::metrics;
 
 /// How much is read at once; shared by all connections of the engine's thread.
 const READ: usize = 64 * 1024;
@@ -85,6 +86,7 @@ impl Task {
         self.socket.guarded().close();
         let (code, reason, cause) = closure;
         let (received, sent) = (self.received, self.socket.sent());
+        metrics::count_closed(code, cause);
         let closure = Closure { code, reason, cause, received, sent };
         self.socket.is_over(closure.clone());
         self.report(Event::Closed(closure));
@@ -114,6 +116,7 @@ impl Task {
                 }
                 Ok(count) => {
                     self.received += count as u64;
+                    metrics::add(Counter::WebSocketBytesReceived, count as u64);
                     self.feed(scratch);
                     count < READ
                 }
@@ -152,6 +155,9 @@ impl Task {
     }
 
     fn report(&self, event: Event) {
+        if matches!(event, Event::Text(_) | Event::Binary(_)) {
+            ledger::count(Counter::MessagesReceived);
+        }
         self.socket.report(self.dispatcher.as_ref(), Entry::Event(event));
     }
 
