@@ -1,7 +1,7 @@
 //! The counters of this process and of its family.
 
 use hangup_core::metrics::{self, Breakdown, Counter, Distribution, Family, Label, Phase, Place, Refusal};
-use pyo3::exceptions::{PyLookupError, PyNotImplementedError};
+use pyo3::exceptions::{PyLookupError, PyNotImplementedError, PyProcessLookupError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -53,6 +53,9 @@ pub(crate) fn read_family(
 ) -> PyResult<(Vec<String>, Numbers, Numbers, Processes)> {
     let read = py.detach(|| pid.map_or_else(|| Ok(metrics::read_own()), metrics::read));
     let Family { names, total, dead, processes } = read.map_err(|refusal| match refusal {
+        Refusal::Closed(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            PyProcessLookupError::new_err(format!("there is no process {}", pid.unwrap_or_default()))
+        }
         Refusal::Closed(error) => error.into(),
         Refusal::Absent => {
             PyLookupError::new_err(format!("process {} counts nothing", pid.unwrap_or_default()))

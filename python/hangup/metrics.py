@@ -91,7 +91,9 @@ def _with_gauges(counted: dict[str, int]) -> dict[str, int]:
     return counted
 
 
-_OF_A_HISTOGRAM = re.compile(r"(?P<name>\w+)_(?P<what>bucket|sum)(?:\{(?P<labels>.*?),?(?:le=\"(?P<bound>[^\"]+)\")?\})?")
+_OF_A_HISTOGRAM = re.compile(
+    r"(?P<name>\w+)_(?P<what>bucket|sum)(?:\{(?P<labels>.*?),?(?:le=\"(?P<bound>[^\"]+)\")?\})?"
+)
 
 
 def _counters(names: list[str], values: list[int]) -> dict[str, int]:

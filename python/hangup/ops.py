@@ -44,7 +44,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
-async def asgi_application(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+async def asgi_application(
+    scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+) -> None:
     """An ASGI application."""
     if scope["type"] != "http":
         raise ValueError(f"hangup.ops serves http, not {scope['type']}")

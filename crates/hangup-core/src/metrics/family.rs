@@ -309,3 +309,33 @@ pub(crate) struct ForkLock {
 pub(crate) fn lock_for_fork() -> ForkLock {
     ForkLock { _book: locked() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_all_slots_are_taken_a_dead_process_s_is_taken_over() {
+        let family = Family::new().expect("memory");
+        let this = Owner::this().expect("proc(5)");
+        for number in 0..SLOTS {
+            assert_eq!(family.claim(this), Some(number));
+            family.slot(number).value(0).store(1, Ordering::Relaxed);
+        }
+        assert_eq!(family.claim(this), None);
+        let dead = Owner::from_word(this.word() ^ 1); // of another start
+        assert!(family.slot(7).retire(this.word()) && family.slot(7).claim(NOBODY, dead.word()));
+        assert_eq!(family.claim(this), Some(7));
+        let reading = family.slot(7).read();
+        assert_eq!((reading.owner, reading.values[0], reading.bases[0]), (this.word(), 1, 1));
+    }
+
+    #[test]
+    fn a_file_of_another_layout_is_refused() {
+        let family = Family::new().expect("memory");
+        let told = || super::super::reader::read_words(&family.words);
+        assert!(told().is_some_and(|read| read.names == names() && read.processes.is_empty()));
+        family.words[header::BASES].store(u64::MAX, Ordering::Relaxed);
+        assert!(told().is_none());
+    }
+}

@@ -76,6 +76,7 @@ pub fn read_own() -> Family {
 }
 
 fn open(pid: u32) -> Result<SharedWords, Refusal> {
+    let mut refusal = Refusal::Absent;
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).map_err(Refusal::Closed)? {
         let path: PathBuf = entry.map_err(Refusal::Closed)?.path();
         let is_ours = fs::read_link(&path).is_ok_and(|link| {
@@ -85,14 +86,17 @@ fn open(pid: u32) -> Result<SharedWords, Refusal> {
         });
         if is_ours {
             let file: OwnedFd = File::open(&path).map_err(Refusal::Closed)?.into();
-            return SharedWords::map(&file, false).map_err(|_| Refusal::Unknown(0));
+            match SharedWords::map(&file, false) {
+                Ok(words) => return Ok(words),
+                Err(_) => refusal = Refusal::Unknown(0), // not sealed: somebody else's, of the same name
+            }
         }
     }
-    Err(Refusal::Absent)
+    Err(refusal)
 }
 
 /// None if the header contradicts itself.
-fn read_words(words: &[AtomicU64]) -> Option<Family> {
+pub(super) fn read_words(words: &[AtomicU64]) -> Option<Family> {
     let told = |word: usize| usize::try_from(words[word].load(Ordering::Acquire)).unwrap_or(usize::MAX);
     let layout =
         Layout { values: told(header::VALUES), bases: told(header::BASES), count: told(header::NAMES) };
