@@ -121,7 +121,7 @@ def text(family: Family) -> str:
                 for bound, count in cumulative(value):
                     lines.append(f"{name}_bucket{_braces([*told, f'le={chr(34)}{bound}{chr(34)}'])} {count}")
                 lines.append(f"{name}_sum{_braces(told)} {_number(value.sum)}")
-                lines.append(f"{name}_count{_braces(told)} {value.count}")
+                lines.append(f"{name}_count{_braces(told)} {value.number}")
             else:
                 lines.append(f"{name}{_braces(told)} {value}")
     return "\n".join(lines) + "\n"

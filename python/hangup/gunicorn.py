@@ -12,8 +12,8 @@ Promised
     ``HANGUP=off`` changes nothing at all.
 
 How
-    Without ``on_starting`` there is no family, and nothing is guarded. Without ``post_fork`` a worker joins with its first
-    descriptor; without ``child_exit`` its slot is free again once a reader or a new worker finds it dead.
+    Without ``on_starting`` there is no family, and nothing is guarded. Without ``post_fork`` a worker joins with its
+    first descriptor; without ``child_exit`` its slot is free again once a reader or a new worker finds it dead.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ def when_ready(server: Any) -> None:
         server.log.info("hangup: /metrics, /livez and /readyz at %s", address)
 
 
-def post_fork(server: Any, worker: Any) -> None:
+def post_fork(server: Any, _worker: Any) -> None:
     """gunicorn's hook, in a worker, before it has an application."""
     reason = _hangup.join_family() if _mode.mode() == _mode.ON else None
     if reason:
         server.log.warning("hangup: worker %d counts for itself alone: %s", os.getpid(), reason)
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(_worker: Any) -> None:
     """gunicorn's hook, in a worker that has its application."""
     _hangup.announce(True)
 
 
-def child_exit(server: Any, worker: Any) -> None:
+def child_exit(_server: Any, worker: Any) -> None:
     """gunicorn's hook, in the master, when a worker is gone."""
     _hangup.retire(worker.pid)
 
@@ -80,8 +80,8 @@ def install(configuration: dict[str, Any], metrics: Optional[str] = None) -> Non
 
     Args:
         configuration: ``globals()`` of ``gunicorn.conf.py``.
-        metrics: where to serve ``/metrics``, ``/livez`` and ``/readyz``: ``"127.0.0.1:9117"``, ``"unix:/run/hangup.sock"``;
-            else where the environment variable ``HANGUP_METRICS`` says, else nowhere.
+        metrics: where to serve ``/metrics``, ``/livez`` and ``/readyz``: ``"127.0.0.1:9117"``,
+            ``"unix:/run/hangup.sock"``; else where the environment variable ``HANGUP_METRICS`` says, else nowhere.
     """
     if metrics is not None:
         os.environ[METRICS] = metrics
@@ -102,6 +102,6 @@ def _chained(ours: Callable[..., None], theirs: Optional[Callable[..., None]]) -
         theirs(server, worker)
         ours(server, worker)
 
-    chained = of_worker if len(inspect.signature(ours).parameters) == 2 else of_server
-    chained._guards = True  # type: ignore[attr-defined]
-    return chained
+    chained: Any = of_worker if len(inspect.signature(ours).parameters) == 2 else of_server
+    chained._guards = True
+    return chained  # type: ignore[no-any-return]

@@ -1,9 +1,9 @@
 """What happened, in this process and in those that serve with it.
 
 Promised
-    The totals of a *family*, which is a gunicorn master and its workers, or any process and those forked from it, hold what
-    each process counted, once, also what was counted by those that were killed. They can be read at any time, from
-    any process of the family or from another one, and do not go down.
+    The totals of a *family*, which is a gunicorn master and its workers, or any process and those forked from it, hold
+    what each process counted, once, also what was counted by those that were killed. They can be read at any
+    time, from any process of the family or from another one, and do not go down.
 
 How
     The counters are in memory that the processes share; see ``crates/hangup-core/src/metrics/mod.rs``.
@@ -36,7 +36,7 @@ class Histogram(NamedTuple):
     sum: float
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many values there are."""
         return sum(self.counts)
 

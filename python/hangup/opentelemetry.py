@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter_provider
 
 from . import __version__, _exposition
@@ -51,7 +51,7 @@ class HangupInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._observed = False
 
     def _observing(self, one: _exposition.Described) -> Any:
-        def observe(options: CallbackOptions) -> Iterable[Observation]:
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
             for metric, values in _exposition.metrics(_of_this_process()) if self._observed else ():
                 if metric == one:
                     for labels, value in values:

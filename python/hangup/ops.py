@@ -1,7 +1,7 @@
 """``/metrics``, ``/livez`` and ``/readyz``, in an application or in a process of their own.
 
-In an application: :func:`application` is WSGI, :func:`asgi_application` ASGI; mount them where only your own see them. Beside
-gunicorn, in one line: ``HANGUP_METRICS=127.0.0.1:9117``, or ``hangup.gunicorn.install(globals(), metrics=...)``.
+In an application: :func:`application` is WSGI, :func:`asgi_application` ASGI; mount them where only your own see them.
+Beside gunicorn, in one line: ``HANGUP_METRICS=127.0.0.1:9117``, or ``hangup.gunicorn.install(globals(), metrics=...)``.
 
 Promised
     * ``/metrics`` is Prometheus's text format: the totals of the family, and what each of its processes has open.
@@ -45,7 +45,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 async def asgi_application(
-    scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+    scope: dict[str, Any], _receive: Callable[..., Any], send: Callable[..., Any]
 ) -> None:
     """An ASGI application."""
     if scope["type"] != "http":
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         """A Unix socket's client has no address."""
         return str(self.client_address)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """A scrape is nothing to write home about."""
 
 
@@ -179,7 +179,7 @@ def _serve(address: str, master: int) -> None:
             server = _Server(address, master)
         except OSError as error:  # another master's, which is about to leave, perhaps
             if not told:
-                print(f"hangup: {address}: {error.strerror}; trying again", file=sys.stderr)
+                sys.stderr.write(f"hangup: {address}: {error.strerror}; trying again\n")
             told = True
             time.sleep(0.5)
             continue

@@ -38,6 +38,15 @@ WAYS = {
 }
 
 
+VERSIONS = ["21.2.0", "23.0.0", "25.3.0", "27.0.1"]
+#: All of them; on each change, each way and each version once.
+CASES = [
+    pytest.param(way, version, marks=[] if order == number else [pytest.mark.slow])
+    for order, way in enumerate(WAYS)
+    for number, version in enumerate(VERSIONS)
+]
+
+
 def started(server: Gunicorn, workers: int) -> None:
     """Waits until so many workers serve."""
 
@@ -59,11 +68,10 @@ def configured(directory: Path, way: str) -> list[str]:
     return ["-c", str(directory / "gunicorn.conf.py")]
 
 
-@pytest.mark.parametrize("version", ["21.2.0", "23.0.0", "25.3.0", "27.0.1"])
-@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize(("way", "version"), CASES)
 def test_the_totals_stay_through_kill_reload_and_term(tmp_path: Path, way: str, version: str) -> None:
-    """Requests that were answered are counted once, whatever became of who answered them. Also when the user's own hooks
-    have taken the place of ours.
+    """Requests that were answered are counted once, whatever became of who answered them. Also when the user's own
+    hooks have taken the place of ours.
     """
     args = [*configured(tmp_path, way), "-k", "gthread", "-w", "2", "--graceful-timeout", "5"]
     if version in ("23.0.0", "27.0.1"):

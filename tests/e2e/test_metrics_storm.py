@@ -1,4 +1,4 @@
-"""A storm of real clients, and `kill -9` in its middle: the family's counters say what the clients counted, to the unit."""
+"""A storm of real clients, and `kill -9` in its middle: the counters say what the clients counted, to the unit."""
 
 from __future__ import annotations
 
@@ -179,4 +179,3 @@ def test_the_counters_agree_with_the_clients_to_the_unit(tmp_path: Path, version
         assert watching.fell == []
         assert watching.readings > 20
         assert counted["answered"] > 0
-        print(dict(counted), "killed with", killed_with, "readings", watching.readings)

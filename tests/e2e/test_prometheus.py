@@ -22,7 +22,7 @@ from test_metrics_gunicorn import started
 
 RULES = Path(__file__).resolve().parents[2] / "docs" / "ops" / "hangup.rules.yml"
 
-#: Serves its own metrics, from whichever worker is asked; /leak leaves a file open, /rob closes a connection of gunicorn's.
+#: Serves its metrics, from whichever worker is asked; /leak leaves a file open, /rob closes a connection of gunicorn's.
 APP = """
 import os, threading
 from hangup import ops

@@ -1,4 +1,4 @@
-"""What is shipped for operators: every metric it names exists, Prometheus takes it, and an alert fires where it should."""
+"""What is shipped for operators: its metrics exist, Prometheus takes it, and alerts fire where they should."""
 
 from __future__ import annotations
 

@@ -26,6 +26,12 @@ mod slot;
 mod slot_tests;
 
 #[cfg(not(loom))]
+mod breakdown;
+#[cfg(not(loom))]
+mod counter;
+#[cfg(not(loom))]
+mod distribution;
+#[cfg(not(loom))]
 mod family;
 #[cfg(not(loom))]
 mod page;

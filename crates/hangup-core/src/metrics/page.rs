@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::slot::Layout;
 #[cfg(feature = "transport")]
-use super::table::close_code;
+use super::breakdown::close_code;
+use super::slot::Layout;
 use super::table::{Breakdown, Counter, Distribution, Stack, WORDS};
 use crate::cause::Symptom;
 use crate::fd::sys::{Page, PAGE_WORDS};
