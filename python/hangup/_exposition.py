@@ -129,3 +129,14 @@ def text(family: Family) -> str:
 
 def _braces(labels: list[str]) -> str:
     return "{" + ",".join(labels) + "}" if labels else ""
+
+
+def markdown() -> str:
+    """The table of ``docs/metrics.md``."""
+    lines = ["| metric | labels | what |", "| --- | --- | --- |"]
+    for one in described():
+        name = one.name + ("_total" if one.kind == "counter" else "")
+        kind = "" if one.kind == "counter" else f" ({one.kind})"
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{name}`{kind} | {labels} | {one.help} |")
+    return "\n".join(lines) + "\n"
