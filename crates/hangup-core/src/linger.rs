@@ -44,6 +44,7 @@ pub fn close(lease: Lease) {
     if engine::tasks() as u64 >= limit / 4 {
         return;
     }
+    metrics::observe_end(lease.guarded().kind(), lease.guarded().opened());
     lease.guarded().set_kind(Kind::Lingering);
     ledger::count(Counter::Lingered);
     let began = Instant::now();

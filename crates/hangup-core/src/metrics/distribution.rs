@@ -51,7 +51,7 @@ pub enum Distribution {
     WriteDuration,
     /// What waited already when a message was queued.
     QueueDepth,
-    /// From adoption to close.
+    /// From adoption to close, without the linger.
     ConnectionDuration,
     /// From the end of the response to the close.
     LingerDuration,
@@ -83,7 +83,7 @@ impl Distribution {
                 " Time from the first message offered to an idle WebSocket until the kernel had all that waited."
             }
             Distribution::QueueDepth => " Bytes that waited already when a message was queued behind others.",
-            Distribution::ConnectionDuration => " Time from a descriptor's adoption to its close.",
+            Distribution::ConnectionDuration => " Time from a descriptor's adoption to its close, or to its linger.",
             Distribution::LingerDuration => " Time that lingering connections took before their close.",
         }
     }

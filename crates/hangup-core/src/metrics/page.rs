@@ -56,8 +56,11 @@ pub(crate) fn count_closed(code: u16, ending: Ending) {
     grow(Breakdown::CloseCodes.first() + close_code(code), 1);
 }
 
-/// A descriptor that was adopted then is about to be closed.
+/// A descriptor that was adopted then is about to be closed, or to linger.
 pub(crate) fn observe_end(kind: Kind, opened: SystemTime) {
+    if kind == Kind::Lingering {
+        return; // observed when that began, when it still was what it was used for
+    }
     let lived = opened.elapsed().unwrap_or_default(); // none, if the clock was set back
     observe_duration(Distribution::ConnectionDuration, Stack::of(kind) as usize, lived);
 }
