@@ -113,7 +113,10 @@ def _new(server: Gunicorn, before: set[int]) -> set[int]:
     return set(metrics.read(server.process.pid).workers) - before
 
 
-@pytest.mark.parametrize("worker", ["sync", "gevent", "eventlet", "asgi"])
+@pytest.mark.parametrize(
+    "worker",
+    ["gevent", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sync", "eventlet", "asgi"))],
+)
 def test_every_worker_says_that_it_serves(tmp_path: Path, worker: str) -> None:
     """Also those whose connections are stock: then nothing but that."""
     if worker in ("gevent", "eventlet"):
@@ -146,7 +149,7 @@ class UnixConnection(HTTPConnection):
         self.sock.connect(self.host)
 
 
-@pytest.mark.parametrize("version", ["21.2.0", "27.0.1"])
+@pytest.mark.parametrize("version", [pytest.param("21.2.0", marks=pytest.mark.slow), "27.0.1"])
 def test_metrics_and_health_are_served_beside_the_master(tmp_path: Path, version: str) -> None:
     """/metrics, /livez and /readyz on a Unix socket; they end with the master, and do not stop the next one's."""
     path = str(tmp_path / "metrics.sock")

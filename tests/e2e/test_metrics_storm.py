@@ -134,7 +134,7 @@ class Watching(threading.Thread):
             last, self.readings = total, self.readings + 1
 
 
-@pytest.mark.parametrize("version", ["21.2.0", "27.0.1"])
+@pytest.mark.parametrize("version", [pytest.param("21.2.0", marks=pytest.mark.slow), "27.0.1"])
 def test_the_counters_agree_with_the_clients_to_the_unit(tmp_path: Path, version: str) -> None:
     """Two workers; one is killed while its HTTP clients, and everybody at the other one, go on."""
     args = ("-c", "python:hangup.gunicorn", "-k", "gthread", "--threads", "40", "-w", "2")
