@@ -103,6 +103,7 @@ impl Breakdown {
 }
 
 /// The class of a close code (RFC 6455 section 7.4), as an index into its label's values.
+#[cfg(any(feature = "transport", test))]
 pub(super) const fn close_code(code: u16) -> usize {
     match code {
         1000 => 0,

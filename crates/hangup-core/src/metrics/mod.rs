@@ -44,13 +44,15 @@ mod table;
 pub use family::{announce, found, join, retire, Phase, Place};
 #[cfg(not(loom))]
 pub(crate) use family::{leave_the_parent_s, lock_for_fork, prepare, settle, ForkLock};
+#[cfg(all(feature = "engine", not(loom)))]
+pub(crate) use page::observe_duration;
 #[cfg(not(loom))]
 pub use page::{add, count, total, totals};
 #[cfg(not(loom))]
-#[cfg(feature = "transport")]
+#[cfg(all(feature = "transport", not(loom)))]
 pub(crate) use page::{count_closed, observe};
 #[cfg(not(loom))]
-pub(crate) use page::{count_hang_up, observe_duration, observe_end};
+pub(crate) use page::{count_hang_up, observe_end};
 #[cfg(not(loom))]
 pub use reader::{read, read_own, Family, Process, Refusal};
 #[cfg(not(loom))]
