@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,31 @@ def test_the_collector_says_what_the_text_says() -> None:
     assert comparable(client.generate_latest(registry).decode()) == comparable(
         _exposition.text(metrics.read())
     )
+
+
+def test_the_collector_is_no_stranger_to_the_multiprocess_mode(tmp_path: Path) -> None:
+    """One registry has the application's own metrics, of several processes, and hangup's."""
+    pytest.importorskip("prometheus_client")
+    code = """
+import os, prometheus_client
+from prometheus_client.multiprocess import MultiProcessCollector
+import hangup.prometheus
+own = prometheus_client.Counter("orders", "Of the application.")
+if not os.fork():
+    own.inc(2)
+    os._exit(0)
+os.wait()
+own.inc(1)
+registry = prometheus_client.CollectorRegistry()
+MultiProcessCollector(registry)
+hangup.prometheus.Collector(registry)
+print(prometheus_client.generate_latest(registry).decode())
+print(sorted(name.partition("_")[0] for name in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
+"""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "orders_total 3.0\n" in done.stdout
+    assert "hangup_ownership_violations_total 0.0\n" in done.stdout
+    assert done.stdout.endswith("['counter', 'counter']\n")
