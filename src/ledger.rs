@@ -1,23 +1,13 @@
-//! What is open and what happened; fork hooks; the engine's end.
+//! What is open; fork hooks; the engine's end.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use hangup_core::cause::Op;
 use hangup_core::{adopt, engine, fork, table, writer};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyList;
 
 use crate::acceptor::address_to_python;
-
-/// Totals by name since the process was started or forked.
-#[pyfunction]
-pub(crate) fn totals(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let dict = PyDict::new(py);
-    for (name, total) in hangup_core::ledger::totals() {
-        dict.set_item(name, total)?;
-    }
-    Ok(dict)
-}
 
 /// How many descriptors are owned.
 #[pyfunction]

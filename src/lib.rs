@@ -9,6 +9,7 @@ mod diagnostics;
 mod errors;
 mod group;
 mod ledger;
+mod metrics;
 mod payload;
 mod session_id;
 mod socket;
@@ -27,9 +28,11 @@ mod _hangup {
     use crate::group::{Group, Mailbox, Message};
     #[pymodule_export]
     use crate::ledger::{
-        can_send_files, drain, objection, open_descriptors, owns, snapshot, totals, watch_forks,
+        can_send_files, drain, objection, open_descriptors, owns, snapshot, watch_forks,
         widen_descriptor_table,
     };
+    #[pymodule_export]
+    use crate::metrics::{announce, found_family, join_family, metrics_table, read_family, retire, totals};
     #[pymodule_export]
     use crate::payload::contains_bytes;
     #[pymodule_export]

@@ -11,4 +11,5 @@ def on_starting(server):
     server.log.info("the application's own on_starting")
 
 
-hangup.gunicorn.install(globals())  # at the end, when all hooks are defined
+# At the end, when all hooks are defined. For Prometheus: metrics="127.0.0.1:9117".
+hangup.gunicorn.install(globals(), metrics="unix:metrics.sock")

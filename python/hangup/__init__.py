@@ -7,6 +7,8 @@ General layout
     ``_websocket``    WebSockets on the native engine, for python-socketio, flask-sock, uvicorn and plain applications
     ``uvicorn``       the class that uvicorn's ``--ws`` names
     ``fds``           what is owned; ``_reports`` what was violated
+    ``metrics``       what was counted, by all workers; ``prometheus``, ``opentelemetry`` and ``ops`` show it, by the
+                      table of ``_exposition``
     ``logfilter``     log lines about clients that left
     ``emit``          an emit that a departed client cannot break
     ``_install``      the only module that sets attributes of foreign objects
@@ -33,7 +35,7 @@ TYPE_CHECKING = False  # typing takes longer to import than everything else here
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import fds
+    from . import fds, metrics
     from ._install import install, uninstall
     from ._socket import SafeSocket
     from ._websocket.broadcast import Broadcaster
@@ -59,6 +61,7 @@ __all__ = [
     "WebSocket",
     "fds",
     "install",
+    "metrics",
     "safe_emit",
     "stats",
     "status",
@@ -91,8 +94,8 @@ if not TYPE_CHECKING:  # a type checker would take every submodule for Any
         """Loads a public name."""
         from importlib import import_module
 
-        if name == "fds":
-            return import_module(".fds", __name__)
+        if name in ("fds", "metrics"):
+            return import_module(f".{name}", __name__)
         if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(f".{_LAZY[name]}", __name__), name)

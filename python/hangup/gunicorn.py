@@ -2,31 +2,43 @@
 
 * ``gunicorn -c python:hangup.gunicorn app:app``, for those without a configuration file;
 * ``from hangup.gunicorn import *`` in ``gunicorn.conf.py``;
-* ``hangup.gunicorn.install(globals())`` at its end, for those with ``on_starting`` or ``on_reload`` hooks of
-  their own: it chains them. (A hook that is defined after the star import replaces ours, and is all
-  that gunicorn sees.)
+* ``hangup.gunicorn.install(globals())`` at its end, for those with hooks of their own: it chains them. (A hook that
+  is defined after the star import replaces ours, and is all that gunicorn sees.)
 
 Promised
     The worker class that was chosen, by whatever means, is kept and extended; see ``docs/model.md`` for how.
     An unknown gunicorn or worker is served stock, with one WARNING and the reason in ``hangup.status()``.
+    Counters are the family's: what a worker counted stays in the totals when it is gone, however it went.
     ``HANGUP=off`` changes nothing at all.
+
+How
+    Without ``on_starting`` there is no family, and nothing is guarded. Without ``post_fork`` a worker joins with its
+    first descriptor; without ``child_exit`` its slot is free again once a reader or a new worker finds it dead.
 """
 
 from __future__ import annotations
 
+import inspect
+import os
 from typing import Any, Callable, Optional
 
+from . import _hangup, _mode
 from ._gunicorn.websockets import reloaded
 from ._install import guard_gunicorn
 from ._install import install as _install_filter
 
-__all__ = ["on_reload", "on_starting"]
+__all__ = ["child_exit", "on_reload", "on_starting", "post_fork", "post_worker_init", "when_ready"]
 
 _install_filter()
+
+#: Where ``/metrics`` is served: see :mod:`hangup.ops`.
+METRICS = "HANGUP_METRICS"
 
 
 def on_starting(server: Any) -> None:
     """gunicorn's hook, in the master, before the first worker."""
+    if _mode.mode() == _mode.ON:
+        _hangup.found_family()
     guard_gunicorn(server)
 
 
@@ -36,23 +48,60 @@ def on_reload(server: Any) -> None:
     reloaded()
 
 
-def install(configuration: dict[str, Any]) -> None:
+def when_ready(server: Any) -> None:
+    """gunicorn's hook, in the master, when it listens."""
+    address = os.environ.get(METRICS, "")
+    if address and _mode.mode() == _mode.ON:
+        from .ops import start
+
+        start(address)
+        server.log.info("hangup: /metrics, /livez and /readyz at %s", address)
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """gunicorn's hook, in a worker, before it has an application."""
+    reason = _hangup.join_family() if _mode.mode() == _mode.ON else None
+    if reason:
+        server.log.warning("hangup: worker %d counts for itself alone: %s", os.getpid(), reason)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """gunicorn's hook, in a worker that has its application."""
+    _hangup.announce(True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """gunicorn's hook, in the master, when a worker is gone."""
+    _hangup.retire(worker.pid)
+
+
+def install(configuration: dict[str, Any], metrics: Optional[str] = None) -> None:
     """Adds the hooks to the names of a configuration file, chaining the ones that are there.
 
     Args:
         configuration: ``globals()`` of ``gunicorn.conf.py``.
+        metrics: where to serve ``/metrics``, ``/livez`` and ``/readyz``: ``"127.0.0.1:9117"``,
+            ``"unix:/run/hangup.sock"``; else where the environment variable ``HANGUP_METRICS`` says, else nowhere.
     """
-    for ours in (on_starting, on_reload):
-        configuration[ours.__name__] = _chained(ours, configuration.get(ours.__name__))
+    if metrics is not None:
+        os.environ[METRICS] = metrics
+    for name in __all__:
+        configuration[name] = _chained(globals()[name], configuration.get(name))
 
 
-def _chained(ours: Callable[[Any], None], theirs: Optional[Callable[[Any], None]]) -> Callable[[Any], None]:
+def _chained(ours: Callable[..., None], theirs: Optional[Callable[..., None]]) -> Callable[..., None]:
     if theirs is None or theirs is ours or getattr(theirs, "_guards", False):
         return theirs or ours
 
-    def chained(server: Any) -> None:
+    # Theirs first: on_starting and on_reload may choose the worker class. gunicorn counts the parameters.
+    def of_server(server: Any) -> None:
         theirs(server)
-        ours(server)  # last: theirs may choose the worker class
+        ours(server)
 
-    chained._guards = True  # type: ignore[attr-defined]
-    return chained
+    def of_worker(server: Any, worker: Any) -> None:
+        theirs(server, worker)
+        ours(server, worker)
+
+    chained: Any = of_worker if len(inspect.signature(ours).parameters) == 2 else of_server
+    chained._guards = True
+    return chained  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from e2e_gunicorn import Gunicorn, gunicorn
+from test_metrics_gunicorn import UnixConnection, connects
+from test_metrics_gunicorn import get as get_from
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -41,12 +44,16 @@ def test_the_readme_names_every_example() -> None:
 
 @pytest.mark.parametrize("version", ["21.2.0", "27.0.1"])
 def test_own_hooks(tmp_path: Path, version: str) -> None:
-    """hangup and the application's own hook have both run."""
+    """hangup and the application's own hook have both run; /metrics is where the configuration says."""
     with start("own_hooks", tmp_path, version) as server:
         assert server.wait_until(lambda: server.port, 20), server.log
         assert get(server.port, "/download") == (EXAMPLES / "own_hooks" / "app.py").read_bytes()
         assert json.loads(get(server.port, "/hangup"))["stats"]["adopted"] >= 2
         assert "the application's own on_starting" in server.log
+        path = str(tmp_path / "metrics.sock")
+        assert server.wait_until(lambda: connects(path), 10), server.log
+        with contextlib.closing(UnixConnection(path, timeout=10)) as connection:
+            assert "hangup_accepted_total 2\n" in get_from(connection, "/metrics")[1]
 
 
 def test_flask_socketio(tmp_path: Path) -> None:

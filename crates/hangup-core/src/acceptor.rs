@@ -35,6 +35,7 @@ use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
 use crate::fd::sys;
 use crate::ledger::{self, Counter};
+use crate::metrics;
 
 /// How long a pause waits for descriptors that are not hangup's before it looks again.
 pub const RETRY: Duration = Duration::from_millis(20);
@@ -108,6 +109,7 @@ impl Acceptor {
             arrivals: patience.map(|limit| Mutex::new(Arrivals::new(limit))),
             alarm: Mutex::new(None),
         });
+        metrics::settle();
         registry().push(Arc::downgrade(&acceptor));
         Ok(acceptor)
     }

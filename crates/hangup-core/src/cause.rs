@@ -125,6 +125,32 @@ impl Cause {
     }
 }
 
+/// How a hang-up showed itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symptom {
+    /// The peer's RST.
+    Reset,
+    /// A write after the peer's RST or our `shutdown(SHUT_WR)`.
+    Pipe,
+    /// Anything else that says that the peer is gone.
+    Aborted,
+    /// Nothing was acknowledged in time.
+    TimedOut,
+    /// A router or the machine itself said that there is no way.
+    Unreachable,
+}
+
+/// What an errno that means [`Cause::PeerGone`] or [`Cause::PathBroken`] says beyond that.
+pub const fn symptom(errno: i32) -> Symptom {
+    match errno {
+        ECONNRESET => Symptom::Reset,
+        EPIPE | ESHUTDOWN => Symptom::Pipe,
+        ETIMEDOUT => Symptom::TimedOut,
+        EHOSTUNREACH | EHOSTDOWN | ENETUNREACH | ENETDOWN | ENETRESET | ENONET => Symptom::Unreachable,
+        _ => Symptom::Aborted,
+    }
+}
+
 /// Gives `errno`, returned by `op` on a descriptor in `state`, its meaning. Total.
 pub const fn classify(op: Op, errno: i32, state: State) -> Cause {
     match errno {

@@ -249,7 +249,8 @@ impl Face {
 
     /// Closes. Never waits. `place` says who closes, for the messages of those who come later.
     pub fn close(&self, place: Option<String>) {
-        if let (Some(place), false) = (place, self.is_closed()) {
+        // In a forked child a vanished thread may have been about to say so, and would be waited for, for ever.
+        if let (Some(place), false) = (place, self.is_closed() || self.shared.fd.is_inherited()) {
             let _ = self.shared.closed_by.set(place); // the first one who closed is the one to name
         }
         let Some(lease) = self.lease().take() else {

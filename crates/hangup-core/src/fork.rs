@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
 use crate::fd::sys;
-use crate::{acceptor, diagnostics, ledger};
+use crate::{acceptor, diagnostics, ledger, metrics};
 
 /// The locks held across fork(2), released in the order of their declaration.
 struct Held {
@@ -31,6 +31,7 @@ struct Held {
     _engine: crate::engine::ForkLock,
     _acceptors: acceptor::ForkLock,
     _ledger: MutexGuard<'static, ledger::Entries>,
+    _metrics: metrics::ForkLock,
     _said: MutexGuard<'static, diagnostics::Said>,
 }
 
@@ -49,6 +50,7 @@ pub fn watch() {
     // ENOMEM alone; a process that cannot allocate a few bytes at its start does not get to fork.
     ONCE.call_once(|| {
         let _ = sys::at_fork(before, after_in_parent, after_in_child);
+        metrics::prepare();
     });
 }
 
@@ -59,6 +61,7 @@ extern "C" fn before() {
         _engine: crate::engine::lock_for_fork(),
         _acceptors: acceptor::lock_for_fork(),
         _ledger: ledger::global().locked(),
+        _metrics: metrics::lock_for_fork(),
         _said: diagnostics::locked(), // the last one that anybody takes
     };
     HELD.with(|slot| slot.replace(Some(held)));
@@ -74,7 +77,7 @@ extern "C" fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
     GENERATION.fetch_add(1, Ordering::Relaxed);
     diagnostics::forget_in_child();
-    ledger::reset_totals();
+    metrics::leave_the_parent_s(ledger::global().open());
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();
     for fd in ledger::global().listed() {

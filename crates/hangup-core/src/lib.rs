@@ -57,6 +57,7 @@ pub mod fork;
 pub mod ledger;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod linger;
+pub mod metrics;
 #[cfg(not(loom))]
 mod opening;
 #[cfg(not(loom))]

@@ -10,7 +10,7 @@
 //! * When lingering connections would take more than a quarter of the descriptor limit, or the
 //!   engine cannot be started, the connection is closed at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tracing::debug;
@@ -19,6 +19,7 @@ use crate::cause::Cause;
 use crate::engine;
 use crate::fd::{sys, Kind, Lease};
 use crate::ledger::{self, Counter};
+use crate::metrics::{self, Distribution};
 
 /// How long a peer may take to close: gunicorn's figure (`util.close_graceful`).
 pub const LINGER: Duration = Duration::from_secs(2);
@@ -45,9 +46,11 @@ pub fn close(lease: Lease) {
         return;
     }
     let fd = lease.number();
+    metrics::observe_end(lease.guarded().kind(), lease.guarded().opened());
     lease.guarded().set_kind(Kind::Lingering);
     ledger::count(Counter::Lingered);
     debug!(target: "hangup::linger", fd, "waits for the peer's end of the stream");
+    let began = Instant::now();
     // Without an engine the task is dropped here, and with it the lease: closed at once.
     let _ = engine::spawn(async move {
         // Pinned here, so that what expires is counted before its descriptor returns.
@@ -56,6 +59,7 @@ pub fn close(lease: Lease) {
             ledger::count(Counter::LingerExpired);
             debug!(target: "hangup::linger", fd, "the peer did not end the stream in time");
         }
+        metrics::observe_duration(Distribution::LingerDuration, 0, began.elapsed());
     });
 }
 

@@ -14,6 +14,7 @@ import time
 from types import SimpleNamespace
 from typing import Any, Callable
 
+from .. import _hangup
 from .._websocket import dispatch, plain
 from .base import Worker
 
@@ -52,6 +53,7 @@ class WebSocketWorker(Worker):
     @alive.setter
     def alive(self, value: bool) -> None:
         self._alive = value
+        _hangup.announce(value)
         if not value:
             self.stop_accepting()
         if not value and not self.accepts_while_leaving:
@@ -72,6 +74,7 @@ class WebSocketWorker(Worker):
         plain.close_all(code)
 
     def run(self) -> None:
+        _hangup.announce(self._alive)
         super().run()
         self.close_websockets()  # those that arrived since
         deadline = time.monotonic() + DRAIN

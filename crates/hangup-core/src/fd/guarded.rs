@@ -30,10 +30,11 @@ use super::mutex::{CloseClaim, Departure, FdMutex, Lane, Refusal};
 use super::sys;
 use super::users::{Hold, LaneGuard, Lease, User};
 use super::wait::{Parking, Patience};
-use crate::cause::{classify, Cause, Op, State};
+use crate::cause::{classify, symptom, Cause, Op, State};
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::ledger::{self, Counter};
+use crate::metrics;
 
 /// What a descriptor is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,6 +312,7 @@ impl GuardedFd {
                 let ours = self.is_still_ours();
                 // Out of the ledger first: after close(2) another thread may adopt the same number.
                 ledger::global().leave(self, if ours { Counter::Closed } else { Counter::Stolen });
+                metrics::observe_end(self.kind(), self.opened);
                 ours
             }
             _ => false,
@@ -362,8 +364,7 @@ impl GuardedFd {
     pub(super) fn judge(&self, op: Op, errno: i32) -> Error {
         let cause = classify(op, errno, self.state());
         match cause {
-            Cause::PeerGone => ledger::count(Counter::PeerGone),
-            Cause::PathBroken => ledger::count(Counter::PathBroken),
+            Cause::PeerGone | Cause::PathBroken => metrics::count_hang_up(self.kind(), symptom(errno)),
             Cause::OwnershipViolation => ledger::count(Counter::OwnershipViolations),
             Cause::ClosedHere => return Error::closed_here(op),
             _ => {}

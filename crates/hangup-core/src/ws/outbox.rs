@@ -7,10 +7,14 @@ use super::batch::Batch;
 use super::delivery::{Delivery, Overflow};
 use super::waiting::{Waiting, FRAME};
 use crate::ledger::{self, Counter};
+use crate::metrics::{self, Distribution};
 
 /// Of the limit this part is left to what closes the client if it does not fit: at a client for whom messages are
 /// dropped, or refused, all the time, a ping must fit.
 const RESERVE: usize = 16;
+
+/// Of so many messages that find nothing waiting one is timed: a clock takes as long as all else that is done here.
+const TIMED: u32 = 16;
 
 /// A queue of frames, bounded.
 #[derive(Debug)]
@@ -20,6 +24,10 @@ pub(super) struct Outbox {
     overflow: Overflow,
     /// Since when the kernel, and so the client, has taken nothing of what waits.
     stalled_since: Option<Instant>,
+    /// Messages that found nothing waiting.
+    unhindered: u32,
+    /// When one of them came, of which is measured how long it takes.
+    timed: Option<Instant>,
     sealed: bool,
     /// Somebody waits until no more bytes than this wait.
     awaited: Option<usize>,
@@ -46,6 +54,8 @@ impl Outbox {
             limit,
             overflow,
             stalled_since: None,
+            unhindered: 0,
+            timed: None,
             sealed: false,
             awaited: None,
             dropped: 0,
@@ -102,6 +112,14 @@ impl Outbox {
             } else {
                 return self.drop_offered();
             }
+        }
+        if self.waiting.is_empty() {
+            if self.unhindered % TIMED == 0 {
+                self.timed = Some(Instant::now());
+            }
+            self.unhindered = self.unhindered.wrapping_add(1);
+        } else {
+            metrics::observe(Distribution::QueueDepth, 0, self.waiting.bytes() as u64);
         }
         self.waiting.push(frames, delivery.is_some() && overflow.drops(), key);
         Pushed::Queued
@@ -204,6 +222,10 @@ impl Outbox {
         self.waiting.advance(sent);
         if sent > 0 {
             self.stalled_since = (!self.is_empty()).then(Instant::now);
+            if let Some(since) = self.timed.filter(|_| self.is_empty()) {
+                metrics::observe_duration(Distribution::WriteDuration, 0, since.elapsed());
+                self.timed = None;
+            }
         }
     }
 
@@ -211,6 +233,7 @@ impl Outbox {
     pub(super) fn clear(&mut self) {
         self.waiting = Waiting::default();
         self.stalled_since = None;
+        self.timed = None;
         self.sealed = true;
     }
 }

@@ -16,6 +16,7 @@ use crate::cause::{Cause, Op};
 use crate::error::{Error, Result};
 use crate::fd::{Lane, Patience};
 use crate::ledger::{self, Counter};
+use crate::metrics;
 
 /// "Try again later", in IANA's registry of close codes.
 const TRY_AGAIN_LATER: u16 = 1013;
@@ -270,6 +271,7 @@ impl WebSocket {
                     Ok(count) => {
                         self.blocked.store(false, Ordering::Release); // there was room
                         self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                        metrics::add(Counter::WebSocketBytesSent, count as u64);
                     }
                     Err(error) if error.cause == Cause::WouldBlock => {
                         self.blocked.store(true, Ordering::Release);

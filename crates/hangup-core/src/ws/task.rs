@@ -19,6 +19,7 @@ use super::strand::{Closure, Ending, Entry, Event};
 use crate::cause::{Cause, Op};
 use crate::fd::{sys, Lane, Lease, Patience};
 use crate::ledger::{self, Counter};
+use crate::metrics;
 
 /// How much is read at once; shared by all connections of the engine's thread.
 const READ: usize = 64 * 1024;
@@ -88,6 +89,7 @@ impl Task {
         self.socket.guarded().close();
         let (code, reason, cause) = closure;
         let (received, sent) = (self.received, self.socket.sent());
+        metrics::count_closed(code, cause);
         let connection = self.socket.id();
         debug!(target: "hangup::websocket", connection, code, reason, cause = cause.name(), received, sent, "over");
         let closure = Closure { code, reason, cause, received, sent };
@@ -119,6 +121,7 @@ impl Task {
                 }
                 Ok(count) => {
                     self.received += count as u64;
+                    metrics::add(Counter::WebSocketBytesReceived, count as u64);
                     self.feed(scratch);
                     count < READ
                 }
@@ -158,6 +161,9 @@ impl Task {
     }
 
     fn report(&self, event: Event) {
+        if matches!(event, Event::Text(_) | Event::Binary(_)) {
+            ledger::count(Counter::MessagesReceived);
+        }
         self.socket.report(self.dispatcher.as_ref(), Entry::Event(event));
     }
 

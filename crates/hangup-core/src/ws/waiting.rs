@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::batch::Batch;
+use crate::metrics::{self, Counter};
 
 /// What a frame costs besides its bytes: its allocation's, and its place in the queue.
 pub(super) const FRAME: usize = 96;
@@ -179,6 +180,7 @@ impl Waiting {
         self.lent = 0;
         let mut sent = sent.min(self.bytes); // it may have been cleared meanwhile
         self.bytes -= sent;
+        let mut whole = 0;
         while let Some(first) = self.frames.front_mut() {
             if sent > 0 {
                 self.begun = first.unit;
@@ -190,9 +192,11 @@ impl Waiting {
             }
             sent -= first.bytes.len();
             self.gaps -= usize::from(first.bytes.is_empty());
+            whole += u64::from(!first.bytes.is_empty());
             self.is_torn = false;
             self.frames.pop_front();
         }
+        metrics::add(Counter::FramesSent, whole);
         self.let_go();
     }
 

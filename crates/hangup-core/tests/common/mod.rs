@@ -50,8 +50,9 @@ pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) ->
     found.unwrap()
 }
 
-/// The numbers that are open in this process.
+/// The numbers that are open in this process. The counters' memory is among them from the first time on.
 pub(crate) fn open_numbers() -> Vec<RawFd> {
+    hangup_core::metrics::join();
     let names = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
     let numbers: Vec<RawFd> = names.map(|name| name.to_str().unwrap().parse().unwrap()).collect();
     numbers.into_iter().filter(|number| is_open(*number)).collect() // without the directory's own

@@ -1,0 +1,76 @@
+//! Single counters.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
+        /// Totals since the process was started or forked.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[doc = $doc])* $variant,)* }
+
+        impl Counter {
+            /// All counters, in the order of their declaration.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+
+            /// Stable lower-case name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Counter::$variant => $name,)* }
+            }
+
+            /// What is counted.
+            pub const fn help(self) -> &'static str {
+                match self { $(Counter::$variant => concat!($($doc),*),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Descriptors taken over, or inherited by fork(2).
+    Adopted = "adopted",
+    /// Descriptors refused because they could not be guarded.
+    Refused = "refused",
+    /// Connections accepted by a guarded listener.
+    Accepted = "accepted",
+    /// Descriptors closed by their last user.
+    Closed = "closed",
+    /// Descriptors given back to the caller.
+    Detached = "detached",
+    /// Descriptors that foreign code closed; their numbers were left alone.
+    Stolen = "stolen",
+    /// Operations that failed because the peer had left.
+    PeerGone = "peer_gone",
+    /// Operations that failed because the path to the peer broke.
+    PathBroken = "path_broken",
+    /// Writes refused because our own side had closed: each would have been EBADF, or reached a stranger.
+    WritesPrevented = "writes_prevented",
+    /// Connections used by the server after the application closed them, and numbers found stolen.
+    OwnershipViolations = "ownership_violations",
+    /// HTTP responses kept out of an upgraded connection's stream.
+    ResponsesRefused = "responses_refused",
+    /// Episodes in which accepting paused for want of descriptors.
+    AcceptPauses = "accept_pauses",
+    /// Connections that lingered before their close.
+    Lingered = "lingered",
+    /// Connections whose linger was ended by the deadline.
+    LingerExpired = "linger_expired",
+    /// WebSockets taken over.
+    WebSockets = "websockets",
+    /// WebSockets that are over.
+    WebSocketsClosed = "websockets_closed",
+    /// WebSockets closed because too much waited to be sent to them.
+    QueueOverflows = "queue_overflows",
+    /// WebSockets closed because their client took nothing of what waited.
+    WriteStalls = "write_stalls",
+    /// Messages dropped because too much waited to be sent to their client.
+    MessagesDropped = "messages_dropped",
+    /// Messages that a newer one of their key replaced while they waited.
+    MessagesCoalesced = "messages_coalesced",
+    /// Messages of WebSocket clients that were handed to the application.
+    MessagesReceived = "messages_received",
+    /// WebSocket frames that the kernel took whole.
+    FramesSent = "frames_sent",
+    /// Bytes received from WebSocket clients.
+    WebSocketBytesReceived = "websocket_bytes_received",
+    /// Bytes sent to WebSocket clients.
+    WebSocketBytesSent = "websocket_bytes_sent",
+}

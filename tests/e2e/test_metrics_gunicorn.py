@@ -1,0 +1,203 @@
+"""A gunicorn's counters: through its hooks, however it is configured, and whatever happens to its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import textwrap
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from e2e_gunicorn import Gunicorn, gunicorn
+from hangup import metrics
+from hangup._demo.server import wait_until
+
+WAYS = {
+    "python:hangup.gunicorn": "",
+    "star": "from hangup.gunicorn import *\n",
+    "install": """
+        def on_starting(server):
+            server.log.info("theirs: on_starting")
+        def post_fork(server, worker):
+            server.log.info("theirs: post_fork")
+        def child_exit(server, worker):
+            server.log.info("theirs: child_exit")
+        import hangup.gunicorn
+        hangup.gunicorn.install(globals())
+        hangup.gunicorn.install(globals())
+        """,
+    "replaced": """
+        from hangup.gunicorn import *
+        def post_fork(server, worker):
+            pass
+        def child_exit(server, worker):
+            pass
+        """,
+}
+
+
+VERSIONS = ["21.2.0", "23.0.0", "25.3.0", "27.0.1"]
+#: All of them; on each change, each way and each version once.
+CASES = [
+    pytest.param(way, version, marks=[] if order == number else [pytest.mark.slow])
+    for order, way in enumerate(WAYS)
+    for number, version in enumerate(VERSIONS)
+]
+
+
+def started(server: Gunicorn, workers: int) -> None:
+    """Waits until so many workers serve."""
+
+    def serve() -> bool:
+        if server.process.poll() is not None:
+            raise AssertionError(f"gunicorn ended:\n{server.log}")
+        try:
+            return len(metrics.read(server.process.pid).serving) == workers
+        except (LookupError, ProcessLookupError):
+            return False
+
+    assert wait_until(serve, 20), server.log
+
+
+def configured(directory: Path, way: str) -> list[str]:
+    if not WAYS[way]:
+        return ["-c", way]
+    (directory / "gunicorn.conf.py").write_text(textwrap.dedent(WAYS[way]))
+    return ["-c", str(directory / "gunicorn.conf.py")]
+
+
+@pytest.mark.parametrize(("way", "version"), CASES)
+def test_the_totals_stay_through_kill_reload_and_term(tmp_path: Path, way: str, version: str) -> None:
+    """Requests that were answered are counted once, whatever became of who answered them. Also when the user's own
+    hooks have taken the place of ours.
+    """
+    args = [*configured(tmp_path, way), "-k", "gthread", "-w", "2", "--graceful-timeout", "5"]
+    if version in ("23.0.0", "27.0.1"):
+        args.append("--preload")
+    with gunicorn(tmp_path, *args, version=version) as server:
+        started(server, 2)
+        before = set(metrics.read(server.process.pid).workers)
+        for _ in range(10):
+            victim = server.ask()["pid"]
+        accepted = 10
+        assert metrics.read(server.process.pid).total["accepted"] == accepted
+        os.kill(victim, signal.SIGKILL)
+        assert wait_until(lambda: len(_new(server, before)) == 1, 10), server.log
+        family = metrics.read(server.process.pid)
+        assert family.total["accepted"] == accepted
+        assert family.dead["accepted"] + sum(w["accepted"] for w in family.workers.values()) == accepted
+        assert family.dead["accepted"] > 0
+        server.ask()
+        before = set(family.workers)
+        server.process.send_signal(signal.SIGHUP)
+        assert wait_until(
+            lambda: _new(server, before) == set(metrics.read(server.process.pid).workers), 20
+        ), server.log
+        started(server, 2)
+        family = metrics.read(server.process.pid)
+        assert family.total["accepted"] == family.dead["accepted"] == accepted + 1
+        assert family.total["open"] == 0
+        assert server.end() == 0
+        assert "Traceback" not in server.log
+        if way == "install":
+            counts = [
+                server.log.count(f"theirs: {name}") for name in ("on_starting", "post_fork", "child_exit")
+            ]
+            assert counts[:2] == [1, 5]
+            assert counts[2] >= 3
+
+
+def _new(server: Gunicorn, before: set[int]) -> set[int]:
+    return set(metrics.read(server.process.pid).workers) - before
+
+
+@pytest.mark.parametrize(
+    "worker",
+    ["gevent", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sync", "eventlet", "asgi"))],
+)
+def test_every_worker_says_that_it_serves(tmp_path: Path, worker: str) -> None:
+    """Also those whose connections are stock: then nothing but that."""
+    if worker in ("gevent", "eventlet"):
+        pytest.importorskip(worker)
+    version = "25.3.0" if worker == "eventlet" else "27.0.1"
+    with gunicorn(tmp_path, "-c", "python:hangup.gunicorn", "-k", worker, version=version) as server:
+        started(server, 1)
+
+
+@pytest.mark.parametrize("switch", ["off", "observe"])
+def test_the_switch_leaves_no_memory_behind(tmp_path: Path, switch: str) -> None:
+    """HANGUP=off makes no family, and no process beside it."""
+    with gunicorn(tmp_path, "-c", "python:hangup.gunicorn", HANGUP=switch, HANGUP_METRICS="1") as server:
+        server.ask()
+        with pytest.raises(LookupError):
+            metrics.read(server.process.pid)
+
+
+def get(connection: HTTPConnection, path: str) -> tuple[int, str]:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.host)
+
+
+@pytest.mark.parametrize("version", [pytest.param("21.2.0", marks=pytest.mark.slow), "27.0.1"])
+def test_metrics_and_health_are_served_beside_the_master(tmp_path: Path, version: str) -> None:
+    """/metrics, /livez and /readyz on a Unix socket; they end with the master, and do not stop the next one's."""
+    path = str(tmp_path / "metrics.sock")
+    conf = tmp_path / "gunicorn.conf.py"
+    conf.write_text(f"import hangup.gunicorn\nhangup.gunicorn.install(globals(), metrics='unix:{path}')\n")
+    for _ in range(2):
+        with gunicorn(tmp_path, "-c", str(conf), "-w", "2", version=version) as server:
+            started(server, 2)
+            for _ in range(3):
+                server.ask()
+            connection = UnixConnection(path, timeout=10)
+            assert wait_until(lambda: connects(path), 10), server.log
+            status, text = get(connection, "/metrics")
+            assert status == 200
+            assert "hangup_accepted_total 3\n" in text
+            assert "hangup_workers_serving 2\n" in text
+            assert get(connection, "/livez") == (200, "ok\n")
+            assert get(connection, "/readyz") == (200, "ok: workers that serve: 2\n")
+            assert get(connection, "/")[0] == 404
+            os.kill(server.process.pid, signal.SIGSTOP)
+            try:
+                assert get(connection, "/livez")[0] == 503
+                assert get(connection, "/readyz")[0] == 200  # its workers go on
+            finally:
+                os.kill(server.process.pid, signal.SIGCONT)
+            assert server.end() == 0
+            connection.close()
+        assert wait_until(lambda: not connects(path), 10)
+        assert "Traceback" not in server.log
+
+
+def connects(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        return True
+
+
+def test_readyz_is_503_without_a_worker(tmp_path: Path) -> None:
+    """Workers that do not come so far: the master lives, and nobody serves."""
+    path = str(tmp_path / "metrics.sock")
+    app = "import time\ntime.sleep(60)\n"
+    args = ("-c", "python:hangup.gunicorn", "--graceful-timeout", "1")
+    with gunicorn(tmp_path, *args, app=app, HANGUP_METRICS=f"unix:{path}") as server:
+        assert wait_until(lambda: connects(path), 20), server.log
+        connection = UnixConnection(path, timeout=10)
+        assert get(connection, "/livez")[0] == 200
+        assert get(connection, "/readyz") == (503, "no worker serves\n")
+        connection.close()
