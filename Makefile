@@ -8,7 +8,7 @@ CORE   := -p hangup-core
 # Installed byte-code is needed to measure imports; a parent's setting must not forbid it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all setup build demo test test-all conformance bench lint types test-rust test-loom test-py fmt clean
+.PHONY: all setup build docs demo test test-all conformance bench lint types test-rust test-loom test-py fmt clean
 
 all: test
 
@@ -32,6 +32,11 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	    python-socketio==5.10.0 python-engineio==4.8.0 Flask-SocketIO==5.3.5 && touch $@ \
 	  || echo "SKIPPED: python-socketio 5.10.0 cannot be installed on this Python; its tests are skipped by name"
 
+# By itself: it brings pyOpenSSL, and with that eventlet fails to patch what is imported already.
+.daphne/4/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --target .daphne/4 'daphne>=4.2,<5' && touch $@ \
+	  || echo "SKIPPED: daphne cannot be installed; its tests are skipped by name"
+
 # The JavaScript clients.
 JS := tests/e2e/js
 $(JS)/node_modules/ready: $(JS)/package-lock.json
@@ -39,10 +44,13 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
+
+docs:
+	$(BIN)/python -m hangup._logs.document > docs/logging.md
 
 ## the main job -----------------------------------------------------------------------------------------
 demo: setup build
@@ -91,4 +99,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio .suites $(JS)/node_modules benches/node/node_modules
+	rm -rf target $(VENV) .gunicorn .socketio .daphne .suites $(JS)/node_modules benches/node/node_modules

@@ -13,6 +13,7 @@ from . import (
     bench_fanout,
     bench_http,
     bench_import,
+    bench_logs,
     bench_mutex,
     bench_socket,
     bench_websocket,
@@ -30,6 +31,7 @@ NAMES = (
     *bench_websocket.CASES,
     *bench_fanout.CASES,
     *bench_emit.CASES,
+    *bench_logs.CASES,
 )
 
 
@@ -68,8 +70,8 @@ def main() -> int:
 def _measure(name: str, chosen: argparse.Namespace) -> Iterator[Row]:
     if name in bench_http.CASES:
         for version in chosen.gunicorn or [None]:
-            plan = bench_http.QUICK if chosen.quick else bench_http.THOROUGH
-            yield from bench_http.measure(name, plan, version, chosen.control)
+            requests = bench_http.QUICK if chosen.quick else bench_http.THOROUGH
+            yield from bench_http.measure(name, requests, version, chosen.control)
     elif name in bench_socket.CASES:
         pairs = bench_socket.QUICK if chosen.quick else bench_socket.THOROUGH
         yield from bench_socket.measure(name, pairs, chosen.control)
@@ -81,6 +83,9 @@ def _measure(name: str, chosen: argparse.Namespace) -> Iterator[Row]:
         yield from bench_fanout.measure(name, span, chosen.control)
     elif name in bench_emit.CASES:
         yield from bench_emit.measure(name, bench_emit.QUICK if chosen.quick else bench_emit.THOROUGH)
+    elif name in bench_logs.CASES:
+        plan = bench_logs.QUICK if chosen.quick else bench_logs.THOROUGH
+        yield from bench_logs.measure(name, plan, chosen.control)
     elif name in bench_import.CASES:
         pairs = bench_import.QUICK if chosen.quick else bench_import.THOROUGH
         yield from bench_import.measure(name, pairs, chosen.control)

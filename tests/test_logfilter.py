@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hangup
@@ -28,57 +28,26 @@ from hangup.exceptions import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-
-SERVER_LOG = "gunicorn.error"
-HANDLE, HANDLE_REQUEST = (
-    ("gunicorn.workers.gthread", "handle"),
-    ("gunicorn.workers.gthread", "handle_request"),
+from raising import (
+    APP_MODULES,
+    FILE_WRAPPER,
+    HANDLE,
+    HANDLE_REQUEST,
+    IN_SERVER,
+    LEVELS,
+    RESPONSE_WRITE,
+    SERVER_LOG,
+    UNDER_GEVENT,
+    UNDER_HANGUP,
+    WRITE,
+    Frame,
+    raised_through,
+    record_of,
 )
-RERAISE, WRITE = ("gunicorn.util", "reraise"), ("gunicorn.util", "write")
-RESPONSE_WRITE = ("gunicorn.http.wsgi", "write")
-FILE_WRAPPER = ("gunicorn.http.wsgi", "__getitem__")
-IN_SERVER = (HANDLE, HANDLE_REQUEST, RERAISE, HANDLE_REQUEST, RESPONSE_WRITE, WRITE)
-UNDER_GEVENT = (*IN_SERVER, ("gevent._socket3", "sendall"))
-UNDER_HANGUP = (*IN_SERVER, ("hangup._socket", "sendall"))
 
 DISCONNECTS = ["ECONNRESET", "EPIPE", "ECONNABORTED", "ENOTCONN", "ESHUTDOWN", "ETIMEDOUT", "EHOSTUNREACH"]
 DISCONNECTS += ["ENETUNREACH", "ENETDOWN"]
 OURS = [errno.EBADF, errno.ENOTSOCK]
-LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL]
-APP_MODULES = [
-    "app",
-    "__main__",
-    "shop.views",
-    "gunicorn_app",
-    "socketserver",
-    "geventhttpclient",
-    "pymysql.connections",
-]
-Frame = tuple[str, str]
-
-
-def raised_through(error: OSError, *frames: Frame) -> OSError:
-    """``error`` as it is caught in the first of ``frames`` when the last one raises it."""
-    inner: Callable[[], None] | None = None
-    for module, function in reversed(frames):
-        scope = {"__name__": module, "error": error, "inner": inner}
-        exec(f"def {function}():\n    if inner is None: raise error\n    inner()\n", scope)
-        inner = scope[function]  # type: ignore[assignment]
-    assert inner is not None
-    try:
-        inner()
-    except OSError as caught:
-        trace = caught.__traceback__
-        return caught.with_traceback(trace.tb_next if trace else None)
-    raise AssertionError("nothing was raised")
-
-
-def record_of(
-    error: BaseException, level: int = logging.ERROR, logger: str = SERVER_LOG
-) -> logging.LogRecord:
-    """What ``logger.exception("Socket error ...")`` makes of ``error``."""
-    info = (type(error), error, error.__traceback__)
-    return logging.LogRecord(logger, level, __file__, 1, "Socket error processing request.", (), info)
 
 
 @pytest.fixture
@@ -341,6 +310,7 @@ def test_a_forked_child_counts_from_zero_and_is_not_stuck() -> None:
     code = """
         import errno, logging, os, threading
         from hangup import DisconnectFilter, logfilter
+        from hangup._logs import filter as books
         from hangup.exceptions import PeerGone
         error = PeerGone(errno.EPIPE, "x")
         record = logging.LogRecord("gunicorn.error", 40, "f", 1, "m", (), (PeerGone, error, None))
@@ -348,7 +318,7 @@ def test_a_forked_child_counts_from_zero_and_is_not_stuck() -> None:
         quiet.filter(record)
         held, done = threading.Event(), threading.Event()
         def hold():
-            with logfilter._lock:
+            with books._lock:
                 held.set()
                 done.wait()
         holder = threading.Thread(target=hold)

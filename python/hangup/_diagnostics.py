@@ -1,8 +1,8 @@
 """What the native core has to say, in Python's logging.
 
 Promised
-    Each line reaches the logger that it names (:data:`LOGGERS`), with its level, its time, its thread and its fields. No
-    native thread waits for Python, nor for a handler that is slow. For a level that no logger asks for nothing is
+    Each line reaches the logger that it names (:data:`LOGGERS`), with its level, its time, its thread and its fields.
+    No native thread waits for Python, nor for a handler that is slow. For a level that no logger asks for nothing is
     said, which costs nothing.
 
 How

@@ -196,8 +196,8 @@ def set_diagnostics_level(level: int, /) -> None:
     """Of interest are, from now on, diagnostics of ``level``, one of ``logging``'s, and above."""
 
 def take_diagnostics() -> tuple[list[tuple[int, str, str, list[tuple[str, str]], float, str | None]], int]:
-    """What was said since the last call, and how many diagnostics did not fit. A row is: level, logger, message, fields,
-    seconds since the epoch, name of the thread.
+    """What was said since the last call, and how many diagnostics did not fit. A row is: level, logger, message,
+    fields, seconds since the epoch, name of the thread.
     """
 
 def say_from_threads(threads: int, count: int, /) -> None:

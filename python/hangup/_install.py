@@ -7,10 +7,12 @@ import gc
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any
 
-from . import _mode, _status, logfilter
+from . import _mode, _reports, _status, logfilter
+from ._logs import channels
 
 
 def install() -> dict[str, Any]:
@@ -26,6 +28,7 @@ def install() -> dict[str, Any]:
         uninstall()
     else:
         logfilter.install("demote" if mode == _mode.ON else "count")
+        listen()
     if mode == _mode.ON:
         take_over_websockets(("socketio", "flask_sock"), imported=True)
     return _status.status()
@@ -34,9 +37,43 @@ def install() -> dict[str, Any]:
 def uninstall() -> None:
     """Takes back what :func:`install` did; servers that were made in between keep their transport."""
     logfilter.uninstall()
+    wrapped = []
     while _replaced:
-        owner, name, stock = _replaced.pop()
-        setattr(owner, name, stock)
+        owner, name, stock, ours = _replaced.pop()
+        if (
+            owner is threading and getattr(owner, name) is not ours
+        ):  # somebody's hook goes on to ours, which is quiet now
+            wrapped.append((owner, name, stock, ours))
+        else:
+            setattr(owner, name, stock)
+    _replaced.extend(wrapped)
+
+
+def listen() -> None:
+    """Has what servers print about clients that left judged like their log lines: those of hubs that are imported."""
+    _replace(threading, "excepthook", channels.excepthook(threading.excepthook))
+    if hub := sys.modules.get("gevent.hub"):
+        _replace(hub.Hub, "handle_error", channels.handle_error(hub.Hub.handle_error))
+    if pywsgi := sys.modules.get("gevent.pywsgi"):
+        stock = pywsgi.WSGIHandler._handle_client_error
+        _replace(pywsgi.WSGIHandler, "_handle_client_error", channels.handle_client_error(stock))
+    if hub := sys.modules.get("eventlet.hubs.hub"):
+        for name in ("squelch_generic_exception", "squelch_timer_exception"):
+            _replace(hub.BaseHub, name, channels.squelch(getattr(hub.BaseHub, name)))
+        _replace(hub.BaseHub, "squelch_exception", channels.squelch_exception(hub.BaseHub.squelch_exception))
+    if wsgi := sys.modules.get("eventlet.wsgi"):
+        _replace(wsgi.LoggerFileWrapper, "write", channels.write(wsgi.LoggerFileWrapper.write))
+    if websocket := sys.modules.get("eventlet.websocket"):
+        _replace(websocket.WebSocket, "__init__", _hearing_its_errors(websocket.WebSocket.__init__))
+
+
+def _hearing_its_errors(stock: Any) -> Any:
+    @functools.wraps(stock)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        stock(self, *args, **kwargs)
+        self.log = channels.Errors(self.log)
+
+    return __init__
 
 
 def take_over_socketio(server: Any) -> None:
@@ -118,6 +155,7 @@ def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:
     for name in frameworks:
         if name in sys.modules or (not imported and importlib.util.find_spec(name) is not None):
             hooks[name](importlib.import_module(name))
+    listen()  # to what came with them
 
 
 def _take_over_every_socketio(socketio: Any) -> None:
@@ -149,15 +187,15 @@ def _take_over_flask_sock(flask_sock: Any) -> None:
         _status.record("flask_sock", state="on", reason="")
 
 
-#: What was replaced, for :func:`uninstall`: the object, the name of its attribute, and the stock value.
-_replaced: list[tuple[Any, str, Any]] = []
+#: What was replaced, for :func:`uninstall`: the object, the name of its attribute, the stock value, and ours.
+_replaced: list[tuple[Any, str, Any, Any]] = []
 
 
 def _replace(owner: Any, name: str, ours: Any) -> bool:
     """False if it was replaced already."""
-    if any(known is owner and its == name for known, its, _ in _replaced):
+    if any(known is owner and its == name for known, its, _, _ in _replaced):
         return False
-    _replaced.append((owner, name, getattr(owner, name)))
+    _replaced.append((owner, name, getattr(owner, name), ours))
     setattr(owner, name, ours)
     return True
 
@@ -174,6 +212,9 @@ def guard_gunicorn(server: Any) -> None:
     from ._gunicorn.worker import GuardedWorker, guarded_class
 
     mode = _mode.mode()
+    if mode != _mode.OFF:
+        listen()  # its worker's hub is imported by now
+        _reports.forward_to(server.log.error_log)  # for workers that are served stock, too
     worker = server.worker_class
     facts = {"version": gunicorn.__version__, "worker": f"{worker.__module__}.{worker.__qualname__}"}
     if mode != _mode.ON:

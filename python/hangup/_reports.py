@@ -31,6 +31,8 @@ def forward_to(target: logging.Logger) -> None:
     """Shows our lines in ``target``'s log, unless somebody configured a place for them."""
     if not logger.hasHandlers():
         logger.addHandler(_Forward(target))
+        if logger.level == logging.NOTSET:
+            logger.setLevel(target.getEffectiveLevel())
 
 
 class Violation(NamedTuple):

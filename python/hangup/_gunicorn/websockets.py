@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Callable
 
 from .. import _hangup
+from .._logs.text import escape
 from .._websocket import dispatch, plain
 from .base import Worker
 
@@ -102,7 +103,7 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
     if is_stock and not getattr(log, "access_log_enabled", True):  # since gunicorn 25
         return _no_log
     began = datetime.datetime.now()
-    line = {key: value for key, value in environ.items() if isinstance(value, str)}
+    line = {key: escape(value) for key, value in environ.items() if isinstance(value, str)}
 
     def on_end(code: int, received: int, sent: int, cause: str) -> None:
         response = SimpleNamespace(

@@ -27,6 +27,7 @@ from uvicorn.protocols.utils import (
 )
 
 from .. import _hangup
+from .._logs.text import escape
 from .handshake import Handshake, Headers, Refused
 from .loop import LoopDispatcher, running_dispatcher, throw_away
 from .member import EXTENSION, Member
@@ -267,7 +268,8 @@ class NativeProtocol(asyncio.Protocol):
 
     def _log(self, answer: str) -> None:
         line = '%s - "WebSocket %s" %s'
-        self._logger.info(line, get_client_addr(self._scope), get_path_with_query_string(self._scope), answer)
+        peer, path = get_client_addr(self._scope), get_path_with_query_string(self._scope)
+        self._logger.info(line, escape(peer), escape(path), answer)
 
     # -- after the 101 --------------------------------------------------------------------------------------
 

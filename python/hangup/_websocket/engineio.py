@@ -22,6 +22,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from .. import _hangup
 from .._green import patched_by
+from .._logs.text import escape
 from . import dispatch, takeover, tasks
 from .outlet import NOOP, Meter, Together, outlet_class, send_together
 
@@ -218,7 +219,7 @@ class Driver:
         try:
             taken = takeover.take(environ, more=not self._handler.__self__.connected)  # the OPEN packet
         except takeover.Declined as reason:
-            logger.debug("hangup: a WebSocket is served stock: %s", reason)
+            logger.debug("hangup: a WebSocket is served stock: %s", escape(reason))
         if taken is None:  # out here, or its tracebacks would begin with ours
             return self._stock(self._handler, self._server)(environ, start_response)
         self._begin(dispatcher, environ, taken)
@@ -300,7 +301,7 @@ def sender(eio: Any) -> Callable[..., Any]:
         try:
             stock(sid, pkt)
         except closed:
-            logger.debug("hangup: %s left during an emit", sid)
+            logger.debug("hangup: %s left during an emit", escape(sid))
 
     return send_packet
 

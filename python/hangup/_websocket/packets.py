@@ -24,6 +24,7 @@ from inspect import getattr_static
 from typing import Any, Callable
 
 from .. import _hangup
+from .._logs.text import escape
 from .engineio import leave
 
 logger = logging.getLogger("hangup")
@@ -174,7 +175,7 @@ def refusing(server: Any, stock: Callable[[str, Any], Any]) -> Callable[[str, An
                 raise Malformed("empty")
             stock(eio_sid, data)
         except Malformed as error:  # a handler's ValueError is not ours
-            logger.debug("hangup: %s sent no packet of Socket.IO: %s", eio_sid, error)
+            logger.debug("hangup: %s sent no packet of Socket.IO: %s", escape(eio_sid), escape(error))
             socket = eio.sockets.get(eio_sid)
             if socket is not None and not socket.queue.refuse(NOT_A_PACKET):
                 leave(socket, "TRANSPORT_ERROR")

@@ -22,7 +22,7 @@ pub(super) struct Outbox {
     waiting: Waiting,
     limit: usize,
     overflow: Overflow,
-    /// Since when the kernel, and so the client, has taken nothing of what waits.
+    /// Since when the kernel, and so the client, has taken nothing of what waits; once sealed, when it last took something.
     stalled_since: Option<Instant>,
     /// Messages that found nothing waiting.
     unhindered: u32,
@@ -200,7 +200,7 @@ impl Outbox {
         made
     }
 
-    /// Since when the client has taken nothing of what waits, if that is so.
+    /// Since when the client has taken nothing of what waits, if that is so; once sealed, when it last took something.
     pub(super) fn stalled_since(&self) -> Option<Instant> {
         self.stalled_since
     }
@@ -221,7 +221,7 @@ impl Outbox {
     pub(super) fn advance(&mut self, sent: usize) {
         self.waiting.advance(sent);
         if sent > 0 {
-            self.stalled_since = (!self.is_empty()).then(Instant::now);
+            self.stalled_since = (self.sealed || !self.is_empty()).then(Instant::now);
             if let Some(since) = self.timed.filter(|_| self.is_empty()) {
                 metrics::observe_duration(Distribution::WriteDuration, 0, since.elapsed());
                 self.timed = None;

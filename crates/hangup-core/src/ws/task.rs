@@ -271,30 +271,36 @@ impl Task {
 
     /// The next moment at which something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let outbox = self.socket.outbox();
-        let stalled_since = outbox.stalled_since().filter(|_| self.closing.is_none());
+        let stalled_since = self.socket.outbox().stalled_since().filter(|_| self.closing.is_none());
         let stall = stalled_since.map(|since| since + self.settings.stall_limit);
-        let sealed = outbox.is_sealed();
-        drop(outbox);
-        let close = self.closing.as_ref().map(|closing| {
-            closing.since
-                + if sealed { self.settings.close_limit } else { ANSWER.min(self.settings.close_limit) }
-        });
+        let close = self.closing.as_ref().map(|closing| self.close_deadline(closing));
         let beat = self.engine_io.as_ref().filter(|_| close.is_none()).map(EngineIo::due);
         let ping = self.keep_alive.as_ref().filter(|_| close.is_none()).map(KeepAlive::due);
         let gone = self.socket.gone_since().map(|since| since + self.settings.stall_limit);
         [stall, close, beat, ping, gone].into_iter().flatten().min()
     }
 
+    /// Until then the close handshake may take. A client that takes what is left is waited for, but not for ever; what
+    /// the application says after the peer's close frame, for [`ANSWER`].
+    fn close_deadline(&self, closing: &Closing) -> Instant {
+        let Settings { close_limit, stall_limit, .. } = self.settings;
+        let outbox = self.socket.outbox();
+        if !outbox.is_sealed() {
+            return closing.since + ANSWER.min(close_limit);
+        }
+        let taken = outbox.stalled_since().map_or(closing.since, |taken| taken.max(closing.since));
+        (taken + close_limit).min(closing.since + close_limit.max(stall_limit))
+    }
+
     /// Something was due.
     pub(super) fn pass(&mut self) {
         let now = Instant::now();
         if let Some(closing) = &self.closing {
-            if !self.socket.outbox().is_sealed() && now >= closing.since + ANSWER {
+            if now >= self.close_deadline(closing) {
+                if self.socket.outbox().is_sealed() {
+                    return self.socket.end(Ending::Silent);
+                }
                 self.socket.close(closing.closure.0, &closing.closure.1);
-            }
-            if now >= closing.since + self.settings.close_limit {
-                return self.socket.end(Ending::Silent);
             }
         }
         if self.socket.gone_since().is_some_and(|since| now >= since + self.settings.stall_limit) {
