@@ -9,6 +9,7 @@ mod errors;
 mod group;
 mod ledger;
 mod payload;
+mod roll;
 mod session_id;
 mod socket;
 mod websocket;
@@ -24,11 +25,12 @@ mod _hangup {
     use crate::group::{Group, Mailbox, Message};
     #[pymodule_export]
     use crate::ledger::{
-        can_send_files, drain, objection, open_descriptors, owns, snapshot, totals, watch_forks,
-        widen_descriptor_table,
+        can_send_files, drain, objection, open_descriptors, owns, totals, watch_forks, widen_descriptor_table,
     };
     #[pymodule_export]
     use crate::payload::contains_bytes;
+    #[pymodule_export]
+    use crate::roll::{count, describe, foreign, recent, silence, snapshot, wear, Census, Trend};
     #[pymodule_export]
     use crate::session_id::session_id;
     #[pymodule_export]

@@ -28,11 +28,13 @@ use rustix::time::{
     timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
 
+use rustix::net::SocketAddrAny;
+
 use crate::arrivals::{Arrivals, Client};
 use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
 use crate::fd::sys;
-use crate::ledger::{self, Counter};
+use crate::ledger::{self, Counter, Equipment};
 
 /// How long a pause waits for descriptors that are not hangup's before it looks again.
 pub const RETRY: Duration = Duration::from_millis(20);
@@ -67,6 +69,7 @@ struct Episode {
 /// A listener that can pause.
 #[derive(Debug)]
 pub struct Acceptor {
+    _lines: [Equipment; 3],
     listener: OwnedFd,
     epoll: OwnedFd,
     timer: OwnedFd,
@@ -95,7 +98,9 @@ impl Acceptor {
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(os)?;
         epoll::add(&epoll, &timer, epoll::EventData::new_u64(0), epoll::EventFlags::IN).map_err(os)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(1), epoll::EventFlags::IN).map_err(os)?;
+        let line = |fd: &OwnedFd, kind| ledger::global().equip(fd.as_raw_fd(), kind);
         let acceptor = Arc::new(Self {
+            _lines: [line(&listener, "listener"), line(&epoll, "epoll"), line(&timer, "timerfd")],
             listener,
             epoll,
             timer,
@@ -327,6 +332,17 @@ pub(crate) fn descriptor_returned() {
 
 fn registry() -> MutexGuard<'static, Vec<Weak<Acceptor>>> {
     ACCEPTORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Clients that were accepted and not handed over: their numbers, their addresses, and since when.
+pub(crate) fn arriving() -> Vec<(RawFd, Option<SocketAddrAny>, Option<Instant>)> {
+    let acceptors: Vec<_> = registry().iter().filter_map(Weak::upgrade).collect();
+    let mut all = Vec::new();
+    for arrivals in acceptors.iter().filter_map(|acceptor| acceptor.arrivals.as_ref()) {
+        let arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(arrivals.present().map(|((fd, peer), since)| (fd.as_raw_fd(), peer.clone(), since)));
+    }
+    all
 }
 
 /// The registry's lock, held across fork(2).

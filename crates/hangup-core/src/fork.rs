@@ -72,6 +72,7 @@ extern "C" fn after_in_child() {
     HELD.with(|slot| drop(slot.take()));
     GENERATION.fetch_add(1, Ordering::Relaxed);
     ledger::reset_totals();
+    ledger::forget_the_dead();
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();
     for fd in ledger::global().listed() {

@@ -25,8 +25,8 @@
 //!
 //! # Map
 //! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
-//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`]
-//! (what is open) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
+//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`] and [`roll`]
+//! (what is open and what died) · [`census`] (what anybody opened) · [`tcp`] · [`trend`] (when it runs out) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
 //! `ws` (feature `transport`: WebSockets on that thread).
 
 // Under loom only the parts with interleavings are compiled, and much of what they call has no caller.
@@ -46,6 +46,8 @@ pub mod adopt;
 #[cfg(not(loom))]
 pub mod arrivals;
 #[cfg(not(loom))]
+pub mod census;
+#[cfg(not(loom))]
 pub mod connection;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod engine;
@@ -58,9 +60,17 @@ pub mod linger;
 #[cfg(not(loom))]
 mod opening;
 #[cfg(not(loom))]
+pub mod roll;
+#[cfg(not(loom))]
 pub mod session_id;
 #[cfg(not(loom))]
+mod sock_diag;
+#[cfg(not(loom))]
 pub mod table;
+#[cfg(not(loom))]
+pub mod tcp;
+#[cfg(not(loom))]
+pub mod trend;
 #[cfg(not(loom))]
 pub mod writer;
 #[cfg(all(feature = "transport", not(loom)))]

@@ -45,6 +45,8 @@ pub(crate) const MSG_PEEK: i32 = libc::MSG_PEEK;
 
 /// The most that one recv(2) asks for: more than the kernel's largest default receive buffer (tcp(7)).
 const MAX_RECV: usize = 16 * 1024 * 1024;
+/// Bytes of the kernel's `struct tcp_info` that are asked for.
+pub(crate) const TCP_INFO: usize = 160;
 const MSG_NOSIGNAL: i32 = libc::MSG_NOSIGNAL;
 
 fn raw(error: Errno) -> i32 {
@@ -202,13 +204,68 @@ pub(crate) fn reach(number: RawFd) -> Raw<()> {
     rustix::io::fcntl_dupfd_cloexec(&inert, number).map(drop).map_err(raw)
 }
 
+/// The time, to a few milliseconds, for a few nanoseconds: nanoseconds since the epoch.
+pub(crate) fn coarse_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
+}
+
+/// The number for questions alone. Nobody need hold it: if it is closed the kernel says so, and if it is given
+/// to somebody else the answer is about that; nothing changes by being asked.
+fn glance<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
+    // SAFETY: `fd` is not -1, and the borrow does not leave the function that asks.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// fstat(2) of a number that may be anybody's.
+pub(crate) fn look(fd: RawFd) -> Option<rustix::fs::Stat> {
+    glance(fd).and_then(|fd| rustix::fs::fstat(fd).ok())
+}
+
+/// Whether a number that may be anybody's is `FD_CLOEXEC`; `None` if it is not open.
+pub(crate) fn is_cloexec(fd: RawFd) -> Option<bool> {
+    let flags = glance(fd).and_then(|fd| rustix::io::fcntl_getfd(fd).ok());
+    flags.map(|flags| flags.contains(rustix::io::FdFlags::CLOEXEC))
+}
+
+/// The own address of a socket, and its peer's, of a number that may be anybody's.
+pub(crate) fn addresses(fd: RawFd) -> (Option<SocketAddrAny>, Option<SocketAddrAny>) {
+    let Some(fd) = glance(fd) else { return (None, None) };
+    (rustix::net::getsockname(fd).ok(), rustix::net::getpeername(fd).ok().flatten())
+}
+
+/// `SO_TYPE` of a number that may be anybody's.
+pub(crate) fn socket_type(fd: RawFd) -> Option<rustix::net::SocketType> {
+    glance(fd).and_then(|fd| rustix::net::sockopt::socket_type(fd).ok())
+}
+
+/// `SO_COOKIE` of a number that may be anybody's: no other socket has it, also later. `None` if it is no socket.
+pub(crate) fn socket_cookie(fd: RawFd) -> Option<u64> {
+    glance(fd).and_then(|fd| rustix::net::sockopt::socket_cookie(fd).ok())
+}
+
+/// How far a file that may be anybody's has been read or written.
+pub(crate) fn position(fd: RawFd) -> Option<u64> {
+    glance(fd).and_then(|fd| rustix::fs::seek(fd, rustix::fs::SeekFrom::Current(0)).ok())
+}
+
+/// `TCP_INFO`, as far as a kernel fills it, of a number that may be anybody's. `None` if it is no TCP socket.
+pub(crate) fn tcp_info(fd: RawFd) -> Option<[u8; TCP_INFO]> {
+    let mut info = [0; TCP_INFO];
+    let mut length = TCP_INFO as libc::socklen_t;
+    // SAFETY: `info` is writable for `length` bytes through the call; a bad number is answered with EBADF.
+    let status = unsafe {
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    (status == 0).then_some(info)
+}
+
 /// Fills `buffer`, of at most 256 bytes, for which the kernel does not wait once it has booted.
 pub(crate) fn random(buffer: &mut [u8]) -> Raw<()> {
     rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop).map_err(raw)
 }
 
 /// Blocks all signals for the calling thread: Python's handlers belong on Python's threads.
-#[cfg(feature = "engine")]
 pub(crate) fn block_all_signals() {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset initialises the set that it is given a valid pointer to.
