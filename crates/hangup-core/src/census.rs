@@ -18,6 +18,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::FileType;
 use rustix::net::SocketType;
@@ -64,6 +65,7 @@ pub fn take() -> Vec<Found> {
     let telling =
         (count() > Some(MANY)).then(|| std::thread::Builder::new().spawn(tell)).and_then(Result::ok);
     let numbers: Vec<_> = open_numbers().map(|(fd, cloexec)| (fd, cloexec, sys::socket_cookie(fd))).collect();
+    HIGHEST.fetch_max(numbers.last().map_or(0, |(fd, ..)| *fd), Ordering::Relaxed);
     let told = telling.and_then(|telling| telling.join().ok()).unwrap_or_default();
     let found = numbers.into_iter().filter_map(|(fd, cloexec, cookie)| {
         let told = cookie.and_then(|cookie| told.get(&cookie));
@@ -81,14 +83,33 @@ fn tell() -> HashMap<u64, Told> {
 /// What tells a descriptor from others that had, or will have, its number: a socket's cookie, or device and inode.
 pub type Identity = (u64, u64);
 
+/// How many numbers may be free below one that is open.
+const GAP: RawFd = 256;
+/// The highest number that was ever found open.
+static HIGHEST: AtomicI32 = AtomicI32::new(0);
+
 /// In place of a device.
 const SOCKETS: u64 = u64::MAX;
 
-/// Numbers and identities of all that is open and not hangup's.
+/// Numbers and identities of what is open and not hangup's, for little: it ends behind a gap of [`GAP`] numbers, unless
+/// something beyond was found before.
 pub fn foreign() -> Vec<(RawFd, Identity)> {
     let is_owned = owned();
-    let foreign = open_numbers().filter(|(fd, _)| !is_owned(*fd));
-    foreign.filter_map(|(fd, _)| identity(fd).map(|identity| (fd, identity))).collect()
+    let known = HIGHEST.load(Ordering::Relaxed);
+    let mut found = Vec::new();
+    let mut highest = 0;
+    for fd in table() {
+        if sys::is_cloexec(fd).is_some() {
+            highest = fd;
+            if let Some(identity) = identity(fd).filter(|_| !is_owned(fd)) {
+                found.push((fd, identity));
+            }
+        } else if fd > highest + GAP && fd > known {
+            break; // the kernel gives the lowest number that is free
+        }
+    }
+    HIGHEST.fetch_max(highest, Ordering::Relaxed);
+    found
 }
 
 fn identity(fd: RawFd) -> Option<Identity> {
