@@ -1,27 +1,28 @@
 """Whose requests leave descriptors behind.
 
 Promised
-    An endpoint is named in one WARNING when it leaves descriptors behind again and again; :func:`figures` has the figures
-    before that. What a request opens for others (a pool that warms up, a log file that is rotated, a thread's own connection)
-    is not blamed on it.
+    An endpoint is named in one WARNING when it leaves descriptors behind again and again; :func:`figures` has
+    the figures before that. What a request opens for others (a pool that warms up, a log file that is rotated,
+    a thread's own connection) is not blamed on it.
 
 How
     A count of the process's descriptors (fstat of ``/proc/self/fd``) after each request says whether something
     foreign appeared. Then, for at most a fiftieth of the time, a census says what. It is a suspect: of the
-    requests that ran when it appeared. It counts once it has survived :data:`SURVIVES` requests behind the last of these. An
-    endpoint is named when
+    requests that ran when it appeared. It counts once it has survived :data:`SURVIVES` requests behind the
+    last of these. An endpoint is named when
 
-    * its survivors are more than pools and threads explain (:data:`ALLOWANCE`, and one for each request that ever ran at the
-      same time, and for each thread),
+    * its survivors are more than pools and threads explain (:data:`ALLOWANCE`, and one for each request that
+      ever ran at the same time, and for each thread),
     * they came all along, not at the beginning,
     * nobody has used any of them since, and hardly one was closed later,
     * they appeared in requests, not between them, and in its requests rather than in those of others,
     * and a garbage collection does not close them.
 
 Not promised
-    A leak of less than one descriptor in :data:`RARE` requests, one in a background thread, and which endpoint it is if two
-    always run at the same time. A cache of open files that grows all along, is never used again and is larger than the
-    allowance, looks like a leak. Kernels before 6.2 do not say how many descriptors are open: there, nothing is found.
+    A leak of less than one descriptor in :data:`RARE` requests, one in a background thread, and which endpoint
+    it is if two always run at the same time. A cache of open files that grows all along, is never used again
+    and is larger than the allowance, looks like a leak. Kernels before 6.2 do not say how many descriptors are
+    open: there, nothing is found.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ CALM, ALERT = 4, 1000
 JUDGE = 64
 #: One of so many requests is a sample of what usually runs.
 CONTROL = 8
-#: Seconds after which a request that runs is not waited for: what appears beside it may be its own, whatever it is called.
+#: Seconds after which a request that runs is not waited for: what appears beside it may be its own, whatever
+#: it is called.
 LONG = 10.0
 #: Chance with which an innocent endpoint may be found at so many appearances.
 CHANCE = 1e-9
@@ -283,7 +285,7 @@ class Tracker:
             return
         known.is_leaking = True
         logger.warning(
-            "hangup: requests of %s leave descriptors behind: %d of %d requests did, and nobody has used them since (%s). "
+            "hangup: requests of %s leave descriptors behind: %d of %d did, and nobody has used these since (%s). "
             "hangup.fds.endpoints() has the figures",
             known.name,
             len(left),

@@ -1,12 +1,12 @@
 """How many descriptors are left, and until when.
 
 How
-    A daemon thread counts every ``interval`` seconds, and asks the limit again, which may change at any time. The trend is
-    the median of all slopes between the last 64 counts (Theil-Sen), so bursts do not move it.
+    A daemon thread counts every ``interval`` seconds, and asks the limit again, which may change at any time.
+    The trend is the median of all slopes between the last 64 counts (Theil-Sen), so bursts do not move it.
 
 Not promised
-    A forked child has no watch: threads do not survive fork(2), and one that came back by itself in each child would call
-    what the parent asked for. :attr:`Watch.is_running` is False there; start one in ``post_fork``.
+    A forked child has no watch: threads do not survive fork(2), and one that came back by itself in each child
+    would call what the parent asked for. :attr:`Watch.is_running` is False there; start one in ``post_fork``.
 """
 
 from __future__ import annotations

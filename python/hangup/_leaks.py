@@ -1,8 +1,8 @@
 """Descriptors that no live connection explains.
 
 Promised
-    Each finding says what is wrong and for how long it has been so. What passes by itself (a close handshake, a lingering
-    close, a session that is being ended) is none.
+    Each finding says what is wrong and for how long it has been so. What passes by itself (a close handshake,
+    a lingering close, a session that is being ended) is none.
 
 How
     The kernel and the ledger have the age of some conditions; that of the others is counted from the call that first
@@ -26,7 +26,8 @@ class Leak(NamedTuple):
     """A finding.
 
     Attributes:
-        kind: ``close_wait``: the peer has ended its stream, and nobody closes ours; ``dead``: the connection is over (it was
+        kind: ``close_wait``: the peer has ended its stream, and nobody closes ours; ``dead``: the connection
+        is over (it was
             reset), and nobody closes it; ``closing``: closed, and somebody does not come back from using it;
             ``sid_without_fd``, ``fd_without_sid``: an Engine.IO session without connection, or the reverse;
             ``left_behind``: by the requests of an endpoint that leaks, see :func:`hangup.fds.endpoints`.

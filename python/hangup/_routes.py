@@ -1,8 +1,8 @@
 """What a WSGI request's endpoint is called.
 
 Promised
-    A bounded name without control characters, whatever the client sends. The framework's route where it is known: of Flask
-    from its request, of Django by asking its resolver once for each kind of path.
+    A bounded name without control characters, whatever the client sends. The framework's route where it is
+    known: of Flask from its request, of Django by asking its resolver once for each kind of path.
 """
 
 from __future__ import annotations

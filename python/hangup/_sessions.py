@@ -1,6 +1,7 @@
 """Which Engine.IO session is on which descriptor.
 
-Nothing is kept for it but the servers: the books are engineio's, python-socketio's and the dispatcher's, read when asked.
+Nothing is kept for it but the servers: the books are engineio's, python-socketio's and the dispatcher's, read
+when asked.
 
 Not promised
     Sessions of ``AsyncServer``: their WebSockets are the ASGI server's.

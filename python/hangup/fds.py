@@ -62,7 +62,8 @@ class Descriptor(NamedTuple):
 
     Attributes:
         fd: its number.
-        kind: ``socket``, ``http``, ``upgraded``, ``websocket`` or ``lingering``; ``arriving``: accepted, and its request
+        kind: ``socket``, ``http``, ``upgraded``, ``websocket`` or ``lingering``; ``arriving``: accepted, and
+        its request
             is not there; ``handed_off``: detached, and its server's poller may still know the number; ``listener``,
             ``epoll``, ``eventfd`` or ``timerfd`` of hangup's own.
         peer: the client's address as ``getpeername()`` gave it, or None.
@@ -104,9 +105,10 @@ class Departed(NamedTuple):
         peer: the client's address, or None.
         opened: when hangup took it over.
         died: when hangup closed it or gave it up.
-        cause: ``here``; of the peer: ``end_of_stream``, ``peer_gone`` (reset), ``path_broken``, ``close_frame``, ``left``
-            (an Engine.IO packet), ``violation``, ``silent``, ``stalled``, ``overflow``; ``stolen`` (foreign code closed it);
-            ``detached``.
+        cause: ``here``; of the peer: ``end_of_stream``, ``peer_gone`` (reset), ``path_broken``,
+        ``close_frame``, ``left``
+            (an Engine.IO packet), ``violation``, ``silent``, ``stalled``, ``overflow``; ``stolen`` (foreign
+            code closed it); ``detached``.
         last_read: when something last came.
         last_write: when something was last sent.
         received: bytes.
@@ -206,9 +208,9 @@ def snapshot() -> tuple[Descriptor, ...]:
     sessions = _sessions.by_serial()
 
     def described(row: Any) -> Descriptor:
-        *figures, tcp, serial = row
+        tcp, serial = row[-2:]
         session = sessions.get(serial, _sessions.NOBODY)
-        return Descriptor(*figures, None if tcp is None else Tcp(*tcp), *session)
+        return Descriptor._make((*row[:-2], None if tcp is None else Tcp(*tcp), *session))
 
     return tuple(map(described, _hangup.snapshot()))
 
@@ -234,5 +236,6 @@ def leaks(min_age: float = 60.0) -> tuple[Leak, ...]:
 
 
 def endpoints() -> tuple[Endpoint, ...]:
-    """What the requests of each endpoint leave behind, the worst first. Empty without :mod:`hangup.gunicorn`'s hooks."""
+    """What the requests of each endpoint leave behind, the worst first. Empty without :mod:`hangup.gunicorn`'s
+    hooks."""
     return _endpoints.figures()

@@ -4,7 +4,8 @@
 //! * When the process runs out of descriptors, or comes within `reserve` of its limit, accepting
 //!   pauses: clients wait in the kernel's backlog, live connections keep working, and the event loop
 //!   that polls [`Acceptor::poll_fd`] sleeps instead of spinning.
-//! * Accepting resumes at once when hangup closes a descriptor, and within [`RETRY`] when somebody
+//! * The reserve grows by what others open in a second, if they go on as they did: a leak is met before it has won.
+//! * Accepting resumes at once when hangup closes enough descriptors, or any after [`HOLD`], and within [`RETRY`] when somebody
 //!   else does.
 //! * Clients are handed over with their request, if that is asked for (see [`arrivals`](crate::arrivals)).
 //! * An episode is reported once, by [`Accepted::episode_began`].
@@ -15,8 +16,8 @@
 //! has not arrived as well.
 //!
 //! # Not promised
-//! Nothing is done about a limit below what the process needs to serve one client. The reserve
-//! is met by the lowest free number: what foreign code opened high above it is not seen.
+//! Nothing is done about a limit below what the process needs to serve one client. Kernels before 6.2 tell the lowest free
+//! number alone: what foreign code opened high above it is not seen there.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,11 +36,19 @@ use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
 use crate::fd::sys;
 use crate::ledger::{self, Counter, Equipment};
+use crate::trend::Trend;
+use crate::{census, table};
 
 /// How long a pause waits for descriptors that are not hangup's before it looks again.
 pub const RETRY: Duration = Duration::from_millis(20);
 /// Two shortages this far apart are two episodes, however little was returned between them.
 pub const EPISODE_GAP: Duration = Duration::from_secs(5);
+/// For how long after a pause began more than one descriptor must return before it ends.
+pub const HOLD: Duration = Duration::from_millis(250);
+/// The reserve is for what others open in this time, besides.
+const AHEAD: Duration = Duration::from_secs(1);
+/// How often it is looked at how much others have opened.
+const SAMPLE: Duration = Duration::from_millis(100);
 /// Clients that are taken in, and wait for their request, before the event loop has its turn again.
 const FAIR: usize = 64;
 
@@ -74,6 +83,8 @@ pub struct Acceptor {
     epoll: OwnedFd,
     timer: OwnedFd,
     reserve: u64,
+    /// What is open besides connections, by the seconds since the first moment.
+    trend: Mutex<(Instant, Trend)>,
     paused: AtomicBool,
     /// Held while `paused` and the timer change together.
     transition: Mutex<()>,
@@ -105,6 +116,7 @@ impl Acceptor {
             epoll,
             timer,
             reserve,
+            trend: Mutex::new((Instant::now(), Trend::default())),
             paused: AtomicBool::new(false),
             transition: Mutex::new(()),
             episode: Mutex::new(None),
@@ -232,9 +244,28 @@ impl Acceptor {
     /// The reserve is for those who are being served: without any, the last descriptor may be used, so that
     /// a process whose own files fill the limit goes on serving as well as it can.
     fn has_room(&self) -> bool {
+        self.has_room_beyond(0)
+    }
+
+    fn has_room_beyond(&self, slack: u64) -> bool {
         let Ok(lowest) = sys::lowest_free(self.timer.as_fd()) else { return false };
-        let reserve = self.reserve.min(ledger::global().open() as u64);
-        sys::descriptor_limit().is_none_or(|limit| (lowest as u64).saturating_add(reserve) < limit)
+        let limit = table::limit();
+        // What is open above a hole counts as well, where the kernel says how much there is.
+        let used = census::count().unwrap_or_default().max(lowest as u64);
+        let reserve = self.reserve.min(limit / 4).saturating_add(self.outlook(used, limit));
+        let open = ledger::global().open() as u64;
+        used.saturating_add(reserve.min(open)).saturating_add(slack.min(open / 8)) < limit
+    }
+
+    /// How many descriptors others will have opened in a moment, if they go on as they did.
+    fn outlook(&self, used: u64, limit: u64) -> u64 {
+        let mut trend = self.trend.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, trend) = &mut *trend;
+        let now = since.elapsed().as_secs_f64();
+        if trend.latest().is_none_or(|latest| now - latest >= SAMPLE.as_secs_f64()) {
+            trend.add(now, used as f64 - ledger::global().open() as f64);
+        }
+        ((trend.slope() * AHEAD.as_secs_f64()).max(0.0) as u64).min(limit / 8)
     }
 
     /// Stops polling the listener. True if an episode began.
@@ -279,7 +310,9 @@ impl Acceptor {
 
     fn may_resume(&self) -> bool {
         let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = self.has_room();
+        // Not for each that returns, while many leave: but nobody waits for long who could be served.
+        let held = self.current_episode().is_some_and(|episode| episode.paused.elapsed() < HOLD);
+        let room = self.has_room_beyond(if held { self.reserve / 4 } else { 0 });
         if !room {
             self.rest(RETRY);
         } else if self.paused.swap(false, Ordering::AcqRel) {
