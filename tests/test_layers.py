@@ -58,6 +58,8 @@ OWN_OBJECTS = {
     ("faces.py", "face", "_turn"),  # the application's face shares the server's turn to write
     ("gunicorn.py", "chained", "_guards"),  # the hook that install() makes
     ("threads.py", "conn", "data_ready"),  # what gunicorn would find out by waiting
+    ("_endpoints.py", "window", "pending"),  # the tracker's own windows
+    ("_endpoints.py", "window", "settled"),
     ("tasks.py", "socket", "last_ping"),  # the state that an engineio.Socket has its transport keep:
     ("engineio.py", "socket", "upgrading"),  # here we are its transport
 }

@@ -5,7 +5,7 @@
 //!   pauses: clients wait in the kernel's backlog, live connections keep working, and the event loop
 //!   that polls [`Acceptor::poll_fd`] sleeps instead of spinning.
 //! * The reserve grows by what others open in a second, if they go on as they did: a leak is met before it has won.
-//! * Accepting resumes at once when hangup closes enough descriptors, or any after [`HOLD`], and within [`RETRY`] when somebody
+//! * Accepting resumes at once when hangup closes a descriptor (during such a leak: several, or any after [`HOLD`]), and within [`RETRY`] when somebody
 //!   else does.
 //! * Clients are handed over with their request, if that is asked for (see [`arrivals`](crate::arrivals)).
 //! * An episode is reported once, by [`Accepted::episode_began`].
@@ -43,7 +43,7 @@ use crate::{census, table};
 pub const RETRY: Duration = Duration::from_millis(20);
 /// Two shortages this far apart are two episodes, however little was returned between them.
 pub const EPISODE_GAP: Duration = Duration::from_secs(5);
-/// For how long after a pause began more than one descriptor must return before it ends.
+/// For how long after a pause began more than one descriptor must return before it ends, while others open more and more.
 pub const HOLD: Duration = Duration::from_millis(250);
 /// The reserve is for what others open in this time, besides.
 const AHEAD: Duration = Duration::from_secs(1);
@@ -247,14 +247,20 @@ impl Acceptor {
         self.has_room_beyond(0)
     }
 
+    /// `slack`: what must be free besides while others open more and more.
     fn has_room_beyond(&self, slack: u64) -> bool {
         let Ok(lowest) = sys::lowest_free(self.timer.as_fd()) else { return false };
-        let limit = table::limit();
-        // What is open above a hole counts as well, where the kernel says how much there is.
-        let used = census::count().unwrap_or_default().max(lowest as u64);
-        let reserve = self.reserve.min(limit / 4).saturating_add(self.outlook(used, limit));
-        let open = ledger::global().open() as u64;
-        used.saturating_add(reserve.min(open)).saturating_add(slack.min(open / 8)) < limit
+        let (lowest, limit) = (lowest as u64, table::limit());
+        let used = census::count();
+        let outlook = self.outlook(used.unwrap_or(lowest), limit);
+        let reserve = self.reserve.min(limit / 4) + outlook + if outlook > 0 { slack } else { 0 };
+        let reserve = reserve.min(ledger::global().open() as u64);
+        match used {
+            None => lowest.saturating_add(reserve) < limit,
+            Some(used) => {
+                used.saturating_add(reserve) < limit || census::has_free(lowest..limit, reserve + 1)
+            }
+        }
     }
 
     /// How many descriptors others will have opened in a moment, if they go on as they did.
@@ -292,6 +298,10 @@ impl Acceptor {
         true
     }
 
+    fn was_paused_just_now(&self) -> bool {
+        self.current_episode().is_some_and(|episode| episode.paused.elapsed() < HOLD)
+    }
+
     /// Ends the episode if nobody is waiting and there is room again.
     fn look_for_the_end_of_the_episode(&self) {
         let mut episode = self.current_episode();
@@ -310,9 +320,7 @@ impl Acceptor {
 
     fn may_resume(&self) -> bool {
         let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not for each that returns, while many leave: but nobody waits for long who could be served.
-        let held = self.current_episode().is_some_and(|episode| episode.paused.elapsed() < HOLD);
-        let room = self.has_room_beyond(if held { self.reserve / 4 } else { 0 });
+        let room = self.has_room_beyond(if self.was_paused_just_now() { self.reserve / 4 } else { 0 });
         if !room {
             self.rest(RETRY);
         } else if self.paused.swap(false, Ordering::AcqRel) {

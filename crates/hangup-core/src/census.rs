@@ -83,6 +83,8 @@ fn tell() -> HashMap<u64, Told> {
 /// What tells a descriptor from others that had, or will have, its number: a socket's cookie, or device and inode.
 pub type Identity = (u64, u64);
 
+/// Numbers that are looked at one by one: some two milliseconds.
+const FAR: u64 = 16 * 1024;
 /// How many numbers may be free below one that is open.
 const GAP: RawFd = 256;
 /// The highest number that was ever found open.
@@ -144,6 +146,13 @@ pub fn find(fd: RawFd) -> Option<Found> {
 pub fn count() -> Option<u64> {
     let size = rustix::fs::stat(c"/proc/self/fd").ok()?.st_size;
     u64::try_from(size).ok().filter(|count| *count > 0)
+}
+
+/// Whether so many numbers are free among these. Of very many, those behind [`FAR`] are taken for free.
+pub(crate) fn has_free(numbers: Range<u64>, wanted: u64) -> bool {
+    numbers.end.saturating_sub(numbers.start) > FAR
+        || numbers.filter(|fd| sys::is_cloexec(*fd as RawFd).is_none()).take(wanted as usize).count() as u64
+            == wanted
 }
 
 /// What changes when a descriptor is used: `None` if nothing tells.
