@@ -35,7 +35,7 @@ import time
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple, Optional
 
-from . import _hangup
+from . import _hangup, _routes
 
 logger = logging.getLogger("hangup")
 
@@ -55,7 +55,9 @@ SHARE = 50
 #: Seconds between two censuses, at least.
 REST = 0.001
 #: Requests between two looks while nothing appears, and for how many each is looked at once something has.
-CALM, ALERT = 4, 1000
+CALM, ALERT = 4, 10_000
+#: Requests of an endpoint among which one leak is told from none.
+RARE = ALERT
 #: Requests after which everything is judged, also if nothing has changed.
 JUDGE = 64
 #: One of so many requests is a sample of what usually runs.
@@ -65,8 +67,6 @@ CONTROL = 8
 LONG = 10.0
 #: Chance with which an innocent endpoint may be found at so many appearances.
 CHANCE = 1e-9
-#: Requests of an endpoint among which one leak is told from none.
-RARE = 10_000
 
 
 class Endpoint(NamedTuple):
@@ -154,6 +154,7 @@ class Tracker:
         self._lately: dict[str, int] = {}
         self._unseen = self._finished = self._controls = self._background = self._crowd = 0
         self._foreign = self._alert = -1
+        self._is_excused = False
         self._next = 0.0
 
     def begin(self, request: Hashable) -> None:
@@ -161,7 +162,7 @@ class Tracker:
         if len(self._running) > MOST_RUNNING:  # of a server that does not say when requests end
             self._running.clear()
         if not self._running and self._finished < self._alert:
-            self._look()
+            self._look(is_between=True)
         self._running[request] = (time.monotonic(), [])
         self._crowd = max(self._crowd, len(self._running))
 
@@ -205,22 +206,29 @@ class Tracker:
                 window.pending += 1
         window.settled = self._finished
 
-    def _look(self) -> None:
+    def _look(self, *, is_between: bool = False) -> None:
         open_now, owned, _ = _hangup.count()
         foreign = open_now - owned
-        is_changed = foreign != self._foreign
-        if open_now < 0 or not (is_changed or self._finished % JUDGE == 0):
-            self._lately, self._unseen = {}, 0
+        if open_now < 0:
             return
+        if foreign == self._foreign:
+            self._lately, self._unseen = {}, 0
+            if self._finished % JUDGE or is_between:
+                return
+        elif is_between and not self._lately and not self._is_excused and self._present is not None:
+            self._background += max(foreign - self._foreign, 0)
+            self._is_excused = True  # whatever the next census finds, nobody is blamed for it
         now = time.monotonic()
-        if now < self._next or not self._turn.acquire(blocking=False):
+        if (foreign != self._foreign and now < self._next) or not self._turn.acquire(blocking=False):
             return
         try:
-            more, self._foreign = foreign - self._foreign, foreign
-            self._take_census(now, more)
+            if foreign != self._foreign:
+                more, self._foreign = foreign - self._foreign, foreign
+                began = time.thread_time()  # to wait for the interpreter costs nobody anything
+                self._take_census(now, more)
+                self._next = time.monotonic() + max(REST, SHARE * (time.thread_time() - began))
             self._judge(now)
         finally:
-            self._next = time.monotonic() + max(REST, SHARE * (time.monotonic() - now))
             self._turn.release()
 
     def _take_census(self, now: float, more: int) -> None:
@@ -234,16 +242,13 @@ class Tracker:
             for name in self._survivors.pop(key).suspect.window.names:
                 if name in self._endpoints:
                     self._endpoints[name].returned += 1
-        if before is None or not (appeared := present - before):
+        is_excused, self._is_excused = self._is_excused, False
+        if before is None or is_excused or not (appeared := present - before):
             return
-        explains = (
-            len(appeared) == more and not before - present
-        )  # else something was closed for it meanwhile
+        # Else something was closed for it meanwhile.
+        explains = len(appeared) == more and not before - present
         window = _Window(lately, is_sharp=alone) if explains else _Window(ended)
         self._attach(window, now)
-        if not window.names and not window.pending:
-            self._background += len(appeared)
-            return
         self._alert = self._finished + ALERT
         for fd, identity in appeared:
             if len(self._suspects) + len(self._survivors) < KEPT:
@@ -370,6 +375,7 @@ def tracker() -> Tracker:
     """This process's."""
     global _tracker
     if _tracker is None:
+        _routes.follow_flask()
         _tracker = Tracker()
     return _tracker
 

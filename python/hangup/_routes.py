@@ -2,7 +2,7 @@
 
 Promised
     A bounded name without control characters, whatever the client sends. The framework's route where it is
-    known: of Flask from its request, of Django by asking its resolver once for each kind of path.
+    known: of Flask from a signal, of Django by asking its resolver once for each kind of path.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 import sys
 from typing import Any
 
+#: Where the route of a request is in its environ, if its framework said it.
+ROUTE = "hangup.route"
 #: Characters of a name.
 LONGEST = 120
 #: Methods that are not a client's invention (RFC 9110 section 9, RFC 5789).
@@ -25,9 +27,21 @@ def name_of(environ: dict[str, Any]) -> str:
     method = environ.get("REQUEST_METHOD", "")
     if method not in METHODS:
         method = "?"
-    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-    route = _template(environ.get("PATH_INFO", "")) if rule is None else rule.rule
+    route = environ.get(ROUTE) or _template(environ.get("PATH_INFO", ""))
     return f"{method} {route}"
+
+
+def follow_flask() -> None:
+    """Has Flask say the rule of each request, if it is imported: afterwards it has forgotten it."""
+    flask = sys.modules.get("flask")
+    if flask is not None:
+        flask.request_started.connect(_remember_rule)
+
+
+def _remember_rule(_app: Any, **_more: Any) -> None:
+    request = sys.modules["flask"].request
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
 
 
 @functools.lru_cache(maxsize=4096)
