@@ -41,7 +41,7 @@ class Service:
         return [endpoint.name for endpoint in self.tracker.figures() if endpoint.is_leaking]
 
     def open_file(self) -> Any:
-        return self.stack.enter_context(open("/dev/null"))  # noqa: SIM115
+        return self.stack.enter_context(open("/dev/null"))
 
     # What services do.
 
@@ -57,7 +57,8 @@ class Service:
 
         def habit(number: int) -> None:
             if number % 500 == 0:
-                logs.append(self.stack.enter_context(tempfile.TemporaryFile()))
+                file = tempfile.TemporaryFile()  # noqa: SIM115: closed by the next
+                logs.append(self.stack.enter_context(file))
                 if len(logs) > 1:
                     logs.pop(0).close()
 

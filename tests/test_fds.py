@@ -46,7 +46,9 @@ def test_a_connection_keeps_its_figures(pair: tuple[SafeSocket, socket.socket]) 
     assert (line.sid, line.sids, line.rooms, line.queued) == (None, (), (), 0)
 
 
-@pytest.mark.parametrize(("leave", "cause"), [("reset", "peer_gone"), ("close", "end_of_stream"), ("", "here")])
+@pytest.mark.parametrize(
+    ("leave", "cause"), [("reset", "peer_gone"), ("close", "end_of_stream"), ("", "here")]
+)
 def test_the_dead_are_remembered_with_their_cause(
     pair: tuple[SafeSocket, socket.socket], leave: str, cause: str
 ) -> None:

@@ -11,8 +11,8 @@ How
     requests that ran when it appeared. It counts once it has survived :data:`SURVIVES` requests behind the
     last of these. An endpoint is named when
 
-    * its survivors are more than pools and threads explain (:data:`ALLOWANCE`, and one for each request that
-      ever ran at the same time, and for each thread),
+    * its survivors are more than pools and threads explain (one for each request that ever ran at the same
+      time, or for each thread, and :data:`ALLOWANCE`),
     * they came all along, not at the beginning,
     * nobody has used any of them since, and hardly one was closed later,
     * they appeared in requests, not between them, and in its requests rather than in those of others,
@@ -39,8 +39,8 @@ from . import _hangup, _routes
 
 logger = logging.getLogger("hangup")
 
-#: Survivors that are nobody's fault, whatever runs.
-ALLOWANCE = 4
+#: Survivors that are nobody's fault: at least so many, and so many besides one for each request or thread.
+LEAST, ALLOWANCE = 5, 2
 #: Requests that a descriptor must survive.
 SURVIVES = 32
 #: Names that are kept apart; requests of further ones are :data:`OTHERS`.
@@ -152,7 +152,7 @@ class Tracker:
         #: Endpoints of requests that ended since the last census, and since the count was last the same as then.
         self._ended: dict[str, int] = {}
         self._lately: dict[str, int] = {}
-        self._unseen = self._finished = self._controls = self._background = self._crowd = 0
+        self._unseen = self._finished = self._controls = self._crowd = 0
         self._foreign = self._alert = -1
         self._is_excused = False
         self._next = 0.0
@@ -215,8 +215,7 @@ class Tracker:
             self._lately, self._unseen = {}, 0
             if self._finished % JUDGE or is_between:
                 return
-        elif is_between and not self._lately and not self._is_excused and self._present is not None:
-            self._background += max(foreign - self._foreign, 0)
+        elif is_between and not self._lately:
             self._is_excused = True  # whatever the next census finds, nobody is blamed for it
         now = time.monotonic()
         if (foreign != self._foreign and now < self._next) or not self._turn.acquire(blocking=False):
@@ -243,12 +242,15 @@ class Tracker:
                 if name in self._endpoints:
                     self._endpoints[name].returned += 1
         is_excused, self._is_excused = self._is_excused, False
-        if before is None or is_excused or not (appeared := present - before):
+        if before is None or not (appeared := present - before):
             return
         # Else something was closed for it meanwhile.
         explains = len(appeared) == more and not before - present
         window = _Window(lately, is_sharp=alone) if explains else _Window(ended)
-        self._attach(window, now)
+        if is_excused:
+            window = _Window({})
+        else:
+            self._attach(window, now)
         self._alert = self._finished + ALERT
         for fd, identity in appeared:
             if len(self._suspects) + len(self._survivors) < KEPT:
@@ -273,10 +275,12 @@ class Tracker:
 
     def _judge_endpoint(self, known: _Known) -> None:
         left = self._left_by(known.name)
-        allowed = max(ALLOWANCE + max(self._crowd, threading.active_count() - 1), known.patience)
+        crowd = max(self._crowd, threading.active_count() - 1)
+        allowed = max(LEAST, ALLOWANCE + crowd, known.patience)
         if len(left) <= allowed or not _is_steady(known, left) or not self._is_its_own(known, left):
             return
-        if known.returned * 4 > len(left) or self._background * 4 > len(left):
+        background = sum(not one.suspect.window.names for one in list(self._survivors.values()))
+        if known.returned * 4 > len(left) or background * 4 > len(left):
             return
         used = [one for one in left if one.wear is not None and _hangup.wear(one.suspect.fd) != one.wear]
         for one in used:  # a pool's

@@ -1,4 +1,4 @@
-"""The descriptors of real gunicorns: leaks named by endpoint, healthy services without a finding, and the end of the limit."""
+"""The descriptors of real gunicorns: leaks named by endpoint, healthy services, and a limit that is met."""
 
 from __future__ import annotations
 

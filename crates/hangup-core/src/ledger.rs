@@ -165,8 +165,9 @@ impl Ledger {
 
     /// How many descriptors are hangup's, those that it needs itself included.
     pub fn owned(&self) -> usize {
+        let arriving = crate::acceptor::arriving().len();
         let entries = self.locked();
-        entries.listed.len() + entries.equipment.len()
+        entries.listed.len() + entries.equipment.len() + arriving
     }
 
     /// Whether `number` is a descriptor of ours at this moment.
