@@ -57,7 +57,7 @@ class Service:
 
         def habit(number: int) -> None:
             if number % 500 == 0:
-                file = tempfile.TemporaryFile()  # noqa: SIM115: closed by the next
+                file = tempfile.TemporaryFile()  # noqa: SIM115
                 logs.append(self.stack.enter_context(file))
                 if len(logs) > 1:
                     logs.pop(0).close()
