@@ -215,7 +215,7 @@ class Tracker:
             self._lately, self._unseen = {}, 0
             if self._finished % JUDGE or is_between:
                 return
-        elif is_between and not self._lately:
+        elif is_between and not self._lately and foreign > self._foreign:
             self._is_excused = True  # whatever the next census finds, nobody is blamed for it
         now = time.monotonic()
         if (foreign != self._foreign and now < self._next) or not self._turn.acquire(blocking=False):

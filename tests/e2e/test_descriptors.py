@@ -82,11 +82,14 @@ def get(port: int, *paths: str) -> list[int]:
 
 @pytest.mark.parametrize("stack", STACKS, ids="-".join)
 def test_an_endpoint_that_leaks_is_named_by_its_route(tmp_path: Path, stack: tuple[str, str]) -> None:
-    """One in a hundred requests, within a thousand; the endpoint beside it is not, nor is what clients ask for."""
+    """One in a hundred requests, within a thousand; the endpoint beside it is not, nor is what clients ask for. Under
+    gevent within two thousand: its hub's accepted clients are nobody's for a moment, and hide some.
+    """
+    rounds = 20 if stack[1] == "gevent" else 10
     with serving(tmp_path, stack, app=LEAKY) as server:
 
         def asks(seed: int) -> None:
-            for number in range(10):
+            for number in range(rounds):
                 get(server.port, *(f"/users/{seed * 1000 + number * 25 + one}" for one in range(25)), "/fine")
 
         askers = [threading.Thread(target=asks, args=(seed,)) for seed in range(4)]
@@ -97,7 +100,7 @@ def test_an_endpoint_that_leaks_is_named_by_its_route(tmp_path: Path, stack: tup
         facts = server.ask()
         leaking = [one for one in facts["endpoints"] if one["is_leaking"]]
         assert [one["name"] for one in leaking] == ["GET /users/<int:user>"], facts["endpoints"]
-        assert leaking[0]["requests"] == 1000
+        assert leaking[0]["requests"] == rounds * 100
         assert leaking[0]["examples"] == ["device /dev/null"]
         assert {leak["kind"] for leak in facts["leaks"]} == {"left_behind"}
         assert len(re.findall("leave descriptors behind", server.log)) == 1
@@ -146,7 +149,7 @@ def test_a_healthy_service_has_no_finding(tmp_path: Path, stack: tuple[str, str]
     pytest.importorskip("flask_socketio")
     mode = "gevent" if stack[1] == "gevent" else "threading"
     with serving(tmp_path, stack, app=HEALTHY.replace("MODE", repr(mode))) as server:
-        until = time.monotonic() + 6
+        until = time.monotonic() + 3
         found: list[Any] = []
 
         def comes_and_goes(number: int) -> None:
@@ -228,12 +231,16 @@ def test_accepting_is_held_back_before_a_leak_has_won(tmp_path: Path, stack: tup
         facts: dict[str, Any] = {}
 
         def paused() -> bool:
-            visitors = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(12)]
-            for visitor in visitors:
-                visitor.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            for visitor in visitors:
-                with visitor, visitor.makefile("rb") as answer:
-                    facts.update(json.loads(answer.read().partition(b"\r\n\r\n")[2]))
+            with contextlib.ExitStack() as stack:
+                visitors = []
+                for _ in range(12):
+                    visitor = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+                    visitors.append(stack.enter_context(visitor))
+                    visitor.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                for visitor in visitors:
+                    answer = stack.enter_context(visitor.makefile("rb")).read().partition(b"\r\n\r\n")[2]
+                    if answer:  # who has not asked gives way when descriptors are short
+                        facts.update(json.loads(answer))
             return bool(facts["pauses"])
 
         assert wait_until(paused, 30), facts
