@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import select
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -218,3 +221,48 @@ def test_a_client_that_has_left_and_nobody_closes_is_a_leak(pair: tuple[SafeSock
     assert hangup.fds.leaks() == ()
     ours.close()
     assert hangup.fds.leaks(0.0) == ()
+
+
+VIOLATION = """
+import socket, hangup
+from hangup._gunicorn.faces import ServerSocket
+ours, client = socket.socketpair()
+server = ServerSocket(ours.detach())
+def view():
+    server.application().close()
+view()
+try:
+    server.sendall(b"response")
+except OSError:
+    pass
+(violation,) = hangup.fds.statistics().violations
+print(violation.closed_by, violation.opened_by, violation.stack, sep="|")
+client.close(), server.close()
+"""
+
+
+@pytest.mark.parametrize("debug", ["0", "1"])
+def test_a_violation_names_who_opened_and_who_closed(debug: str) -> None:
+    """With the stack of the close, if that is asked for."""
+    environment = {**os.environ, "HANGUP_DEBUG": debug}
+    command = [sys.executable, "-c", VIOLATION]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    closed_by, opened_by, stack = done.stdout.split("|", 2)
+    assert closed_by == "<string>:7 in view"
+    assert opened_by.startswith("its server, for a client without an address (http)")
+    assert ("in view" in stack) is (debug == "1")
+
+
+def test_the_hooks_of_requests_chain_those_that_are_there() -> None:
+    """A post_request may take two, three or four arguments; gunicorn counts ours."""
+    from hangup import _endpoints, gunicorn
+
+    called = []
+    configuration: dict[str, Any] = {"post_request": lambda worker, req: called.append((worker, req))}
+    gunicorn.install(configuration)
+    assert len(inspect.signature(configuration["post_request"]).parameters) == 4
+    configuration["pre_request"]("worker", "req")
+    configuration["post_request"]("worker", "req", {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, None)
+    assert called == [("worker", "req")]
+    assert [one.name for one in hangup.fds.endpoints()] == ["GET /"]
+    _endpoints.forget()
