@@ -13,6 +13,7 @@ Method
     so that no wake-up of another process hides what the call itself costs.
     ``import``: fresh interpreters with and without the import, byte-code cached.
     ``mutex``: criterion's own estimate.
+    ``census``: ten thousand descriptors of this process, against psutil.
     ``flask``, ``bare``: a WebSocket service of ours and one of another stack, each on the servers' core, with the
     native client (``crates/hangup-load``) on the other.
     ``fanout``: broadcasts through the same services, a window of them in flight; numbers that do not arrive exactly

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from . import (
     _peers,
+    bench_census,
     bench_emit,
     bench_fanout,
     bench_http,
@@ -28,6 +29,7 @@ NAMES = (
     *bench_socket.CASES,
     *bench_import.CASES,
     *bench_mutex.CASES,
+    *bench_census.CASES,
     *bench_websocket.CASES,
     *bench_fanout.CASES,
     *bench_emit.CASES,
@@ -86,6 +88,9 @@ def _measure(name: str, chosen: argparse.Namespace) -> Iterator[Row]:
     elif name in bench_logs.CASES:
         plan = bench_logs.QUICK if chosen.quick else bench_logs.THOROUGH
         yield from bench_logs.measure(name, plan, chosen.control)
+    elif name in bench_census.CASES:
+        pairs = bench_census.QUICK if chosen.quick else bench_census.THOROUGH
+        yield from bench_census.measure(name, pairs, chosen.control)
     elif name in bench_import.CASES:
         pairs = bench_import.QUICK if chosen.quick else bench_import.THOROUGH
         yield from bench_import.measure(name, pairs, chosen.control)

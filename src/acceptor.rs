@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hangup_core::acceptor;
+use hangup_core::address::{self, Address};
 use hangup_core::cause::Op;
 use hangup_core::error::Error;
 use hangup_core::SocketAddrAny;
@@ -99,15 +100,19 @@ pub(crate) fn address_to_python(
     py: Python<'_>,
     address: Option<SocketAddrAny>,
 ) -> PyResult<Bound<'_, PyAny>> {
-    use hangup_core::address::{parse, Address};
-    match parse(address) {
+    parsed_to_python(py, &address::parse(address))
+}
+
+/// As [`address_to_python`].
+pub(crate) fn parsed_to_python<'py>(py: Python<'py>, address: &Address) -> PyResult<Bound<'py, PyAny>> {
+    match address {
         Address::V4(v4) => Ok((v4.ip().to_string(), v4.port()).into_pyobject(py)?.into_any()),
         Address::V6(v6) => {
             let address = (v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id());
             Ok(address.into_pyobject(py)?.into_any())
         }
-        Address::Path(path) => Ok(Path::new(&path).as_os_str().into_pyobject(py)?.into_any()),
-        Address::Abstract(name) => Ok(PyBytes::new(py, &name).into_any()),
+        Address::Path(path) => Ok(Path::new(path).as_os_str().into_pyobject(py)?.into_any()),
+        Address::Abstract(name) => Ok(PyBytes::new(py, name).into_any()),
         Address::None => Ok(PyString::new(py, "").into_any()),
     }
 }

@@ -43,7 +43,7 @@ fn describe(py: Python<'_>, exception: &PyErr, error: &Error, bytes_sent: usize)
     value.setattr("cause", error.cause.name())?;
     value.setattr("bytes_sent", bytes_sent)?;
     if let (Cause::ClosedHere, Some(place)) = (error.cause, &error.closed_by) {
-        value.setattr("closed_by", place)?;
+        value.setattr("closed_by", place.lines().next().unwrap_or_default())?; // behind it is a stack
     }
     Ok(())
 }

@@ -1,13 +1,9 @@
 //! What is open; fork hooks; the engine's end.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use hangup_core::cause::Op;
 use hangup_core::{adopt, engine, fork, table, writer};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
-
-use crate::acceptor::address_to_python;
 
 /// How many descriptors are owned.
 #[pyfunction]
@@ -19,19 +15,6 @@ pub(crate) fn open_descriptors() -> usize {
 #[pyfunction]
 pub(crate) fn owns(fd: i32) -> bool {
     hangup_core::ledger::global().owns(fd)
-}
-
-/// `(fd, kind, peer, opened, closing)` for each owned descriptor; `opened` in seconds since the epoch.
-#[pyfunction]
-pub(crate) fn snapshot(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    let list = PyList::empty(py);
-    for fd in hangup_core::ledger::global().listed() {
-        let peer = fd.enter(Op::Inspect).ok().and_then(|user| user.peer());
-        let opened = fd.opened().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let peer = peer.map(|peer| address_to_python(py, Some(peer))).transpose()?;
-        list.append((fd.number_for_display(), fd.kind().name(), peer, opened, fd.is_closing()))?;
-    }
-    Ok(list)
 }
 
 /// Why `fd` cannot be guarded, in words, or None.

@@ -11,6 +11,7 @@ mod group;
 mod ledger;
 mod metrics;
 mod payload;
+mod roll;
 mod session_id;
 mod socket;
 mod websocket;
@@ -28,13 +29,14 @@ mod _hangup {
     use crate::group::{Group, Mailbox, Message};
     #[pymodule_export]
     use crate::ledger::{
-        can_send_files, drain, objection, open_descriptors, owns, snapshot, watch_forks,
-        widen_descriptor_table,
+        can_send_files, drain, objection, open_descriptors, owns, watch_forks, widen_descriptor_table,
     };
     #[pymodule_export]
     use crate::metrics::{announce, found_family, join_family, metrics_table, read_family, retire, totals};
     #[pymodule_export]
     use crate::payload::contains_bytes;
+    #[pymodule_export]
+    use crate::roll::{count, describe, foreign, recent, silence, snapshot, wear, Census, Trend};
     #[pymodule_export]
     use crate::session_id::session_id;
     #[pymodule_export]

@@ -17,6 +17,7 @@ use pyo3::exceptions::{PyBlockingIOError, PyOSError, PyOverflowError, PyValueErr
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::acceptor::parsed_to_python;
 use crate::buffer::{self, Payload};
 use crate::errors::to_python;
 
@@ -302,9 +303,14 @@ impl Socket {
     /// Says once per connection that the server went on after the application had closed.
     fn report_violation(&self, py: Python<'_>, op: Op) {
         let Some(violation) = self.face.take_violation(op) else { return };
-        let fd = self.face.guarded().number_for_display();
+        let guarded = self.face.guarded();
+        let opened = guarded.opened().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let reported = py.import("hangup._reports").and_then(|reports| {
-            reports.call_method1("ownership_violation", (fd, violation.closed_by, violation.op.name()))
+            let peer = parsed_to_python(py, guarded.trail().peer())?;
+            let fd = guarded.number_for_display();
+            let arguments =
+                (fd, violation.closed_by, violation.op.name(), guarded.kind().name(), peer, opened);
+            reports.call_method1("ownership_violation", arguments)
         });
         if let Err(error) = reported {
             error.write_unraisable(py, None);

@@ -249,6 +249,12 @@ impl WebSocket {
         self.0.id()
     }
 
+    /// Its descriptor's serial, unlike the number nobody else's.
+    #[getter]
+    fn serial(&self) -> u64 {
+        self.0.guarded().trail().serial()
+    }
+
     /// What waits to be sent, in bytes.
     #[getter]
     fn queued(&self) -> usize {

@@ -58,6 +58,8 @@ OWN_OBJECTS = {
     ("faces.py", "face", "_turn"),  # the application's face shares the server's turn to write
     ("gunicorn.py", "chained", "_guards"),  # the hook that install() makes
     ("threads.py", "conn", "data_ready"),  # what gunicorn would find out by waiting
+    ("_endpoints.py", "window", "pending"),  # the tracker's own windows
+    ("_endpoints.py", "window", "settled"),
     ("tasks.py", "socket", "last_ping"),  # the state that an engineio.Socket has its transport keep:
     ("engineio.py", "socket", "upgrading"),  # here we are its transport
 }
@@ -107,9 +109,10 @@ def rust(path: Path) -> str:
     return re.sub(r"//.*", "", path.read_text())
 
 
-def test_unsafe_stands_in_one_file() -> None:
+def test_unsafe_stands_in_one_module() -> None:
     """fd/sys.rs alone allows it."""
-    assert [p.name for p in CORE.rglob("*.rs") if re.search(r"\bunsafe\b", rust(p))] == ["sys.rs"]
+    found = {str(p.relative_to(CORE)) for p in CORE.rglob("*.rs") if re.search(r"\bunsafe\b", rust(p))}
+    assert found == {"fd/sys.rs", "fd/sys/memory.rs"}
     assert not [p.name for p in (ROOT / "src").rglob("*.rs") if re.search(r"\bunsafe\b", rust(p))]
 
 

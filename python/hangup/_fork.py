@@ -8,11 +8,12 @@ import sys
 from . import _hangup
 
 
-def _forget_reports() -> None:
-    reports = sys.modules.get("hangup._reports")  # imported when there is something to report
-    if reports is not None:
-        reports.forget()
+def _forget() -> None:
+    for name in ("_reports", "_leaks", "_endpoints"):
+        module = sys.modules.get(f"hangup.{name}")  # imported when there is something to report
+        if module is not None:
+            module.forget()
 
 
 _hangup.watch_forks()
-os.register_at_fork(after_in_child=_forget_reports)
+os.register_at_fork(after_in_child=_forget)

@@ -7,20 +7,25 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Acceptor",
+    "Census",
     "Dispatcher",
     "Group",
     "Mailbox",
     "Message",
     "Pin",
     "Socket",
+    "Trend",
     "Turn",
     "WebSocket",
     "accept_key",
     "announce",
     "can_send_files",
     "contains_bytes",
+    "count",
+    "describe",
     "diagnostics_signal",
     "drain",
+    "foreign",
     "found_family",
     "join_family",
     "metrics_table",
@@ -28,14 +33,17 @@ __all__ = [
     "open_descriptors",
     "owns",
     "read_family",
+    "recent",
     "retire",
     "say_from_threads",
     "session_id",
     "set_diagnostics_level",
+    "silence",
     "snapshot",
     "take_diagnostics",
     "totals",
     "watch_forks",
+    "wear",
     "widen_descriptor_table",
 ]
 
@@ -157,7 +165,65 @@ class Pin:
 
 def open_descriptors() -> int: ...
 def owns(fd: int) -> bool: ...
-def snapshot() -> list[tuple[int, str, Any | None, float, bool]]: ...
+
+_Tcp: TypeAlias = tuple[str, float, int, int, float]  # state, rtt, unacked, notsent, silent
+
+def snapshot() -> list[
+    tuple[int, str, Any, float, bool, float | None, float | None, int, int, int, _Tcp | None, int]
+]:
+    """Of each descriptor of hangup's.
+
+    fd, kind, peer, opened, closing, last read, last write, received, sent, queued, TCP, serial.
+    """
+
+def recent() -> list[tuple[int, str, Any, float, float, str, float | None, float | None, int, int, int]]:
+    """Of those that died: fd, kind, peer, opened, died, why, last read, last write, received, sent, serial."""
+
+@final
+class Census:
+    """Every descriptor of the process at one time. Rows are made when they are asked for."""
+
+    def __new__(cls) -> Census: ...
+    def __len__(self) -> int: ...
+    def row(
+        self, index: int, /
+    ) -> tuple[int, str, int, str | None, Any | None, Any | None, str | None, bool, bool]:
+        """fd, kind, inode, path, local, remote, state, owned, cloexec."""
+
+    def in_state(self, state: str, /) -> list[int]:
+        """The indices of TCP sockets in ``state``."""
+
+    def index_of(self, fd: int, /) -> int | None: ...
+
+def count() -> tuple[int, int, int]:
+    """How many descriptors are open (-1 before Linux 6.2), how many of them are hangup's, and how many may be."""
+
+def foreign() -> list[tuple[int, tuple[int, int]]]:
+    """Numbers and identities of those that are not hangup's."""
+
+def describe(fd: int) -> tuple[str, str | None, Any | None, Any | None, bool] | None:
+    """Kind, path, local and remote address of what is open under ``fd``, and whether it is hangup's."""
+
+def silence(fd: int) -> float | None:
+    """Seconds since anything was heard of the peer of a TCP connection."""
+
+def wear(fd: int) -> int | None:
+    """A figure that changes when the descriptor is used; None if nothing tells."""
+
+@final
+class Trend:
+    """Where a count is going."""
+
+    def __new__(cls) -> Trend: ...
+    def add(self, seconds: float, count: float, /) -> None:
+        """Adds a sample, later than those before."""
+
+    def slope(self) -> float:
+        """Growth per second."""
+
+    def seconds_until(self, limit: float, /) -> float | None:
+        """Seconds from the latest sample until the count is ``limit``; None if it does not grow."""
+
 def objection(fd: int) -> str | None: ...
 def can_send_files() -> bool: ...
 def drain(limit: float) -> int: ...
@@ -348,6 +414,10 @@ class WebSocket:
     @property
     def id(self) -> int:
         """Unique in this process and its children."""
+
+    @property
+    def serial(self) -> int:
+        """Its descriptor's, unlike the number nobody else's."""
 
     @property
     def queued(self) -> int:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from . import _mode, _reports, _status, logfilter
+from . import _mode, _reports, _sessions, _status, logfilter
 from ._logs import channels
 
 
@@ -103,6 +103,7 @@ def take_over_socketio(server: Any) -> None:
     if isinstance(eio.sockets, engineio.Sessions):
         return
     eio.sockets = engineio.Sessions(eio.sockets)
+    _sessions.know(server)
     if engineio.is_async(eio):
         reason = "its WebSockets are the ASGI server's"
         _status.record("socketio", state="on", reason=reason, async_mode=eio.async_mode, **facts)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import NamedTuple
+import time
+from typing import Any, NamedTuple
 
 logger = logging.getLogger("hangup")
 
 _lock = threading.Lock()
-_places: dict[tuple[str, str], int] = {}
 
 
 class _Forward(logging.Handler):
@@ -42,34 +42,52 @@ class Violation(NamedTuple):
         closed_by: ``file:line in function``.
         operation: the server's system call that was kept from the kernel.
         connections: how many connections it happened to.
+        opened_by: whose connection the first of them was, and since when.
+        stack: of that close, innermost last, if ``HANGUP_DEBUG=1`` was set; else empty.
     """
 
     closed_by: str
     operation: str
     connections: int
+    opened_by: str = ""
+    stack: str = ""
 
 
-def ownership_violation(fd: int, closed_by: str, operation: str) -> None:
+_places: dict[tuple[str, str], Violation] = {}
+
+
+def ownership_violation(
+    fd: int, place_and_stack: str, operation: str, kind: str, peer: Any, opened: float
+) -> None:
     """Counts, and logs the first connection of each place."""
+    closed_by, _, stack = place_and_stack.partition("\n")
     key = (closed_by, operation)
     with _lock:
-        _places[key] = count = _places.get(key, 0) + 1
-    if count == 1:
+        known = _places.get(key)
+        if known is None:
+            age = max(time.time() - opened, 0.0)
+            opened_by = (
+                f"its server, for {peer or 'a client without an address'} ({kind}), {age:.3f} s before"
+            )
+            known = Violation(closed_by, operation, 0, opened_by, stack)
+        _places[key] = known._replace(connections=known.connections + 1)
+    if known.connections == 0:
         logger.warning(
             "hangup: the application closed its server's connection (descriptor %d) at %s; the server's %s "
             "was kept from a descriptor that may be another client's by now. Further connections closed "
-            "there are counted: hangup.fds.statistics().violations",
+            "there are counted: hangup.fds.statistics().violations. It was opened by %s%s",
             fd,
             closed_by,
             operation,
+            known.opened_by,
+            f"; closed here:\n{stack}" if stack else "",
         )
 
 
 def violations() -> tuple[Violation, ...]:
     """Since the process was started or forked, the most frequent place first."""
     with _lock:
-        places = sorted(_places.items(), key=lambda item: -item[1])
-    return tuple(Violation(closed_by, operation, count) for (closed_by, operation), count in places)
+        return tuple(sorted(_places.values(), key=lambda violation: -violation.connections))
 
 
 def forget() -> None:

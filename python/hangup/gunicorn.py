@@ -18,18 +18,31 @@ How
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from typing import Any, Callable, Optional
 
-from . import _hangup, _mode
+from . import _endpoints, _hangup, _routes
 from ._gunicorn.websockets import reloaded
 from ._install import guard_gunicorn
 from ._install import install as _install_filter
+from ._mode import ON, mode
 
-__all__ = ["child_exit", "on_reload", "on_starting", "post_fork", "post_worker_init", "when_ready"]
+__all__ = [
+    "child_exit",
+    "on_reload",
+    "on_starting",
+    "post_fork",
+    "post_request",
+    "post_worker_init",
+    "pre_request",
+    "when_ready",
+]
 
 _install_filter()
+#: Asked once: before each request it would cost more than what it is asked for.
+_mode_here = functools.cache(mode)
 
 #: Where ``/metrics`` is served: see :mod:`hangup.ops`.
 METRICS = "HANGUP_METRICS"
@@ -37,7 +50,7 @@ METRICS = "HANGUP_METRICS"
 
 def on_starting(server: Any) -> None:
     """gunicorn's hook, in the master, before the first worker."""
-    if _mode.mode() == _mode.ON:
+    if mode() == ON:
         _hangup.found_family()
     guard_gunicorn(server)
 
@@ -51,7 +64,7 @@ def on_reload(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """gunicorn's hook, in the master, when it listens."""
     address = os.environ.get(METRICS, "")
-    if address and _mode.mode() == _mode.ON:
+    if address and mode() == ON:
         from .ops import start
 
         start(address)
@@ -60,7 +73,7 @@ def when_ready(server: Any) -> None:
 
 def post_fork(server: Any, _worker: Any) -> None:
     """gunicorn's hook, in a worker, before it has an application."""
-    reason = _hangup.join_family() if _mode.mode() == _mode.ON else None
+    reason = _hangup.join_family() if mode() == ON else None
     if reason:
         server.log.warning("hangup: worker %d counts for itself alone: %s", os.getpid(), reason)
 
@@ -73,6 +86,18 @@ def post_worker_init(_worker: Any) -> None:
 def child_exit(_server: Any, worker: Any) -> None:
     """gunicorn's hook, in the master, when a worker is gone."""
     _hangup.retire(worker.pid)
+
+
+def pre_request(_worker: Any, req: Any) -> None:
+    """gunicorn's hook, in the worker, before each request."""
+    if _mode_here() == ON:
+        _endpoints.tracker().begin(id(req))
+
+
+def post_request(_worker: Any, req: Any, environ: dict[str, Any], _resp: Any) -> None:
+    """gunicorn's hook, in the worker, after each request: whose requests leave descriptors behind."""
+    if _mode_here() == ON:
+        _endpoints.tracker().end(id(req), _routes.name_of(environ))
 
 
 def install(configuration: dict[str, Any], metrics: Optional[str] = None) -> None:
@@ -93,15 +118,17 @@ def _chained(ours: Callable[..., None], theirs: Optional[Callable[..., None]]) -
     if theirs is None or theirs is ours or getattr(theirs, "_guards", False):
         return theirs or ours
 
-    # Theirs first: on_starting and on_reload may choose the worker class. gunicorn counts the parameters.
-    def of_server(server: Any) -> None:
-        theirs(server)
-        ours(server)
+    # gunicorn leaves out what a post_request does not take
+    parameters = inspect.signature(theirs).parameters.values()
+    takes_all = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    wanted = None if takes_all else len(parameters)
 
-    def of_worker(server: Any, worker: Any) -> None:
-        theirs(server, worker)
-        ours(server, worker)
+    @functools.wraps(ours)  # gunicorn counts the parameters
+    def chained(*args: Any) -> None:
+        try:
+            theirs(*args[:wanted])
+        finally:
+            ours(*args)  # last: theirs may choose the worker class
 
-    chained: Any = of_worker if len(inspect.signature(ours).parameters) == 2 else of_server
-    chained._guards = True
-    return chained  # type: ignore[no-any-return]
+    chained._guards = True  # type: ignore[attr-defined]
+    return chained

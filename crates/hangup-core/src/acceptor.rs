@@ -4,7 +4,8 @@
 //! * When the process runs out of descriptors, or comes within `reserve` of its limit, accepting
 //!   pauses: clients wait in the kernel's backlog, live connections keep working, and the event loop
 //!   that polls [`Acceptor::poll_fd`] sleeps instead of spinning.
-//! * Accepting resumes at once when hangup closes a descriptor, and within [`RETRY`] when somebody
+//! * The reserve grows by what others open in a second, if they go on as they did: a leak is met before it has won.
+//! * Accepting resumes at once when hangup closes a descriptor (during such a leak: several, or any after [`HOLD`]), and within [`RETRY`] when somebody
 //!   else does.
 //! * Clients are handed over with their request, if that is asked for (see [`arrivals`](crate::arrivals)).
 //! * An episode is reported once, by [`Accepted::episode_began`].
@@ -15,8 +16,8 @@
 //! has not arrived as well.
 //!
 //! # Not promised
-//! Nothing is done about a limit below what the process needs to serve one client. The reserve
-//! is met by the lowest free number: what foreign code opened high above it is not seen.
+//! Nothing is done about a limit below what the process needs to serve one client. Kernels before 6.2 tell the lowest free
+//! number alone: what foreign code opened high above it is not seen there.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,19 +29,27 @@ use rustix::time::{
     timerfd_create, timerfd_settime, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
 
+use rustix::net::SocketAddrAny;
 use tracing::info;
 
 use crate::arrivals::{Arrivals, Client};
 use crate::cause::{classify, Cause, Op, State};
 use crate::error::{Error, Result};
 use crate::fd::sys;
-use crate::ledger::{self, Counter};
-use crate::metrics;
+use crate::ledger::{self, Counter, Equipment};
+use crate::trend::Trend;
+use crate::{census, metrics, table};
 
 /// How long a pause waits for descriptors that are not hangup's before it looks again.
 pub const RETRY: Duration = Duration::from_millis(20);
 /// Two shortages this far apart are two episodes, however little was returned between them.
 pub const EPISODE_GAP: Duration = Duration::from_secs(5);
+/// For how long after a pause began more than one descriptor must return before it ends, while others open more and more.
+pub const HOLD: Duration = Duration::from_millis(250);
+/// The reserve is for what others open in this time, besides.
+const AHEAD: Duration = Duration::from_secs(1);
+/// How often it is looked at how much others have opened.
+const SAMPLE: Duration = Duration::from_millis(100);
 /// Clients that are taken in, and wait for their request, before the event loop has its turn again.
 const FAIR: usize = 64;
 
@@ -70,10 +79,13 @@ struct Episode {
 /// A listener that can pause.
 #[derive(Debug)]
 pub struct Acceptor {
+    _lines: [Equipment; 3],
     listener: OwnedFd,
     epoll: OwnedFd,
     timer: OwnedFd,
     reserve: u64,
+    /// What is open besides connections, by the seconds since the first moment.
+    trend: Mutex<(Instant, Trend)>,
     paused: AtomicBool,
     /// Held while `paused` and the timer change together.
     transition: Mutex<()>,
@@ -98,11 +110,14 @@ impl Acceptor {
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(os)?;
         epoll::add(&epoll, &timer, epoll::EventData::new_u64(0), epoll::EventFlags::IN).map_err(os)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(1), epoll::EventFlags::IN).map_err(os)?;
+        let line = |fd: &OwnedFd, kind| ledger::global().equip(fd.as_raw_fd(), kind);
         let acceptor = Arc::new(Self {
+            _lines: [line(&listener, "listener"), line(&epoll, "epoll"), line(&timer, "timerfd")],
             listener,
             epoll,
             timer,
             reserve,
+            trend: Mutex::new((Instant::now(), Trend::default())),
             paused: AtomicBool::new(false),
             transition: Mutex::new(()),
             episode: Mutex::new(None),
@@ -231,9 +246,34 @@ impl Acceptor {
     /// The reserve is for those who are being served: without any, the last descriptor may be used, so that
     /// a process whose own files fill the limit goes on serving as well as it can.
     fn has_room(&self) -> bool {
+        self.has_room_beyond(0)
+    }
+
+    /// `slack`: what must be free besides while others open more and more.
+    fn has_room_beyond(&self, slack: u64) -> bool {
         let Ok(lowest) = sys::lowest_free(self.timer.as_fd()) else { return false };
-        let reserve = self.reserve.min(ledger::global().open() as u64);
-        sys::descriptor_limit().is_none_or(|limit| (lowest as u64).saturating_add(reserve) < limit)
+        let (lowest, limit) = (lowest as u64, table::limit());
+        let used = census::count();
+        let outlook = self.outlook(used.unwrap_or(lowest), limit);
+        let reserve = self.reserve.min(limit / 4) + outlook + if outlook > 0 { slack } else { 0 };
+        let reserve = reserve.min(ledger::global().open() as u64);
+        match used {
+            None => lowest.saturating_add(reserve) < limit,
+            Some(used) => {
+                used.saturating_add(reserve) < limit || census::has_free(lowest..limit, reserve + 1)
+            }
+        }
+    }
+
+    /// How many descriptors others will have opened in a moment, if they go on as they did.
+    fn outlook(&self, used: u64, limit: u64) -> u64 {
+        let mut trend = self.trend.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, trend) = &mut *trend;
+        let now = since.elapsed().as_secs_f64();
+        if trend.latest().is_none_or(|latest| now - latest >= SAMPLE.as_secs_f64()) {
+            trend.add(now, used as f64 - ledger::global().open() as f64);
+        }
+        ((trend.slope() * AHEAD.as_secs_f64()).max(0.0) as u64).min(limit / 8)
     }
 
     /// Stops polling the listener. True if an episode began.
@@ -261,6 +301,10 @@ impl Acceptor {
         true
     }
 
+    fn was_paused_just_now(&self) -> bool {
+        self.current_episode().is_some_and(|episode| episode.paused.elapsed() < HOLD)
+    }
+
     /// Ends the episode if nobody is waiting and there is room again.
     fn look_for_the_end_of_the_episode(&self) {
         let mut episode = self.current_episode();
@@ -279,7 +323,7 @@ impl Acceptor {
 
     fn may_resume(&self) -> bool {
         let _transition = self.transition.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = self.has_room();
+        let room = self.has_room_beyond(if self.was_paused_just_now() { self.reserve / 4 } else { 0 });
         if !room {
             self.rest(RETRY);
         } else if self.paused.swap(false, Ordering::AcqRel) {
@@ -332,6 +376,17 @@ pub(crate) fn descriptor_returned() {
 
 fn registry() -> MutexGuard<'static, Vec<Weak<Acceptor>>> {
     ACCEPTORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Clients that were accepted and not handed over: their numbers, their addresses, and since when.
+pub(crate) fn arriving() -> Vec<(RawFd, Option<SocketAddrAny>, Option<Instant>)> {
+    let acceptors: Vec<_> = registry().iter().filter_map(Weak::upgrade).collect();
+    let mut all = Vec::new();
+    for arrivals in acceptors.iter().filter_map(|acceptor| acceptor.arrivals.as_ref()) {
+        let arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(arrivals.present().map(|((fd, peer), since)| (fd.as_raw_fd(), peer.clone(), since)));
+    }
+    all
 }
 
 /// The registry's lock, held across fork(2).

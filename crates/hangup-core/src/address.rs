@@ -33,7 +33,8 @@ pub fn parse(address: Option<SocketAddrAny>) -> Address {
     let Ok(unix) = SocketAddrUnix::try_from(address) else { return Address::None };
     match (unix.path(), unix.abstract_name()) {
         (Some(path), _) => Address::Path(OsString::from_vec(path.to_bytes().to_vec())),
-        (None, Some(name)) => Address::Abstract([b"\0", name].concat()),
-        (None, None) => Address::None,
+        // getsockname(2) of what is not bound has come through as an empty name.
+        (None, Some(name)) if !name.is_empty() => Address::Abstract([b"\0", name].concat()),
+        _ => Address::None,
     }
 }

@@ -123,6 +123,12 @@ impl Arrivals {
         self.end.get_or_insert_with(|| Instant::now() + limit);
     }
 
+    /// Everybody who is here, and since when; who is about to be handed on came just now.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (&Client, Option<Instant>)> {
+        let waiting = self.waiting.values().map(|(client, since)| (client, Some(*since)));
+        waiting.chain(self.ready.iter().map(|client| (client, None)))
+    }
+
     pub(crate) fn is_leaving(&self) -> bool {
         self.end.is_some()
     }

@@ -16,7 +16,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::SystemTime;
@@ -26,6 +26,8 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::ledger::{self, Equipment};
 
 /// Events that wait for the reader.
 const CAPACITY: usize = 4096;
@@ -61,27 +63,28 @@ pub struct Diagnostic {
 pub(crate) struct Said {
     waiting: VecDeque<Diagnostic>,
     lost: u64,
-    signal: Option<OwnedFd>,
+    signal: Option<(OwnedFd, Equipment)>,
 }
 
 static SAID: Mutex<Said> = Mutex::new(Said { waiting: VecDeque::new(), lost: 0, signal: None });
 /// Index of [`LEVELS`].
 static LEVEL: AtomicUsize = AtomicUsize::new(0);
 
-/// An eventfd that is readable while something waits; whoever reads it calls [`take`] afterwards.
+/// An eventfd that is readable while something waits; whoever reads it calls [`take`] afterwards. Not to be called by
+/// two threads at the same time.
 ///
 /// Fails if there are no descriptors left.
 pub fn listen() -> io::Result<RawFd> {
     static ONCE: Once = Once::new();
     // Refused only if somebody has done so before: the symbols of this library are its own.
     ONCE.call_once(|| drop(tracing::subscriber::set_global_default(Listener)));
-    let mut said = locked();
-    if let Some(signal) = &said.signal {
+    if let Some((signal, _)) = &locked().signal {
         return Ok(signal.as_raw_fd());
     }
     let signal = eventfd(0, EventfdFlags::CLOEXEC)?;
     let number = signal.as_raw_fd();
-    said.signal = Some(signal);
+    let listed = ledger::global().equip(number, "eventfd"); // before the last lock is taken
+    locked().signal = Some((signal, listed));
     Ok(number)
 }
 
@@ -110,9 +113,7 @@ pub(crate) fn forget_in_child() {
     let mut said = locked();
     said.waiting.clear();
     said.lost = 0;
-    if let Some(signal) = said.signal.take() {
-        let _ = signal.into_raw_fd();
-    }
+    std::mem::forget(said.signal.take());
     LEVEL.store(0, Ordering::Relaxed);
 }
 
@@ -152,7 +153,7 @@ impl Subscriber for Listener {
         } else {
             said.waiting.push_back(diagnostic);
         }
-        if let Some(signal) = &said.signal {
+        if let Some((signal, _)) = &said.signal {
             // Full after 2^64 events that nobody read: then it is readable anyway.
             let _ = rustix::io::write(signal, &1_u64.to_ne_bytes());
         }

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tracing::{debug, error};
 
+use crate::census;
+
 struct Engine {
     /// Never dropped: the runtime lives as long as the process, and in a forked child it is not ours.
     handle: ManuallyDrop<Handle>,
@@ -73,7 +75,12 @@ pub fn drain(limit: Duration) -> usize {
 }
 
 fn start() -> io::Result<Handle> {
+    // What appears meanwhile is the runtime's, unless another thread opens such in the same milliseconds.
+    let before = census::pollers();
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    for (number, kind) in census::pollers().into_iter().filter(|found| !before.contains(found)) {
+        std::mem::forget(crate::ledger::global().equip(number, kind)); // as the runtime: for good
+    }
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name("hangup-engine".to_owned()).spawn(move || {
         crate::fd::sys::block_all_signals();

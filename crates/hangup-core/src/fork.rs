@@ -78,6 +78,7 @@ extern "C" fn after_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     diagnostics::forget_in_child();
     metrics::leave_the_parent_s(ledger::global().open());
+    ledger::forget_the_dead();
     #[cfg(feature = "engine")]
     crate::engine::forget_in_child();
     for fd in ledger::global().listed() {

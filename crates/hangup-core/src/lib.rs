@@ -25,8 +25,10 @@
 //!
 //! # Map
 //! [`fd`] (mutex, waiting, system calls, guarded descriptor) · [`cause`] and [`error`] (who hung up) ·
-//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] · [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`]
-//! (what is open) · [`diagnostics`] (what there is to log) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
+//! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] ·
+//! [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`] and [`roll`] (what is open and what died) ·
+//! [`census`] (what anybody opened) · [`tcp`] · [`trend`] (when it runs out) · [`metrics`] (what was counted) ·
+//! [`diagnostics`] (what there is to log) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
 //! `ws` (feature `transport`: WebSockets on that thread).
 
 // Under loom only the parts with interleavings are compiled, and much of what they call has no caller.
@@ -46,6 +48,8 @@ pub mod adopt;
 #[cfg(not(loom))]
 pub mod arrivals;
 #[cfg(not(loom))]
+pub mod census;
+#[cfg(not(loom))]
 pub mod connection;
 #[cfg(not(loom))]
 pub mod diagnostics;
@@ -61,9 +65,17 @@ pub mod metrics;
 #[cfg(not(loom))]
 mod opening;
 #[cfg(not(loom))]
+pub mod roll;
+#[cfg(not(loom))]
 pub mod session_id;
 #[cfg(not(loom))]
+mod sock_diag;
+#[cfg(not(loom))]
 pub mod table;
+#[cfg(not(loom))]
+pub mod tcp;
+#[cfg(not(loom))]
+pub mod trend;
 #[cfg(not(loom))]
 pub mod writer;
 #[cfg(all(feature = "transport", not(loom)))]

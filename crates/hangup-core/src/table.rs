@@ -13,6 +13,11 @@ use crate::fd::sys;
 /// Numbers that the table is grown for at most: 128 KiB of the kernel's memory.
 pub const WIDEST: u64 = 16 * 1024;
 
+/// How many descriptors the process may have at this moment: others may change it.
+pub fn limit() -> u64 {
+    sys::descriptor_limit().unwrap_or(u64::MAX)
+}
+
 /// Grows the table to the limit of descriptors, or to [`WIDEST`]. Cheap while the process has one thread.
 pub fn widen() {
     let last = sys::descriptor_limit().map_or(WIDEST, |limit| limit.min(WIDEST)).saturating_sub(1);

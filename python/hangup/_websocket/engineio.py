@@ -89,6 +89,11 @@ class Session:
         else:
             self._open()
 
+    @property
+    def session(self) -> Any:
+        """The ``engineio.Socket`` whose transport it is, if it is."""
+        return None if self._is_surplus or self._probing else self._socket
+
     def handle(self, event: Any) -> None:
         """See :class:`dispatch.Connection`."""
         if isinstance(event, tuple) and event[0] == "closed":

@@ -22,12 +22,13 @@
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::net::Shutdown;
 
 use super::mutex::{CloseClaim, Departure, FdMutex, Lane, Refusal};
 use super::sys;
+use super::trail::Trail;
 use super::users::{Hold, LaneGuard, Lease, User};
 use super::wait::{Parking, Patience};
 use crate::cause::{classify, symptom, Cause, Op, State};
@@ -48,10 +49,12 @@ pub enum Kind {
     Upgraded,
     /// Shut for writing and being drained before the close.
     Lingering,
+    /// A WebSocket on the engine.
+    WebSocket,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Socket, Kind::Http, Kind::Upgraded, Kind::Lingering];
+    const ALL: [Kind; 5] = [Kind::Socket, Kind::Http, Kind::Upgraded, Kind::Lingering, Kind::WebSocket];
 
     /// Stable lower-case name.
     pub const fn name(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Kind {
             Kind::Http => "http",
             Kind::Upgraded => "upgraded",
             Kind::Lingering => "lingering",
+            Kind::WebSocket => "websocket",
         }
     }
 }
@@ -90,7 +94,7 @@ pub struct GuardedFd {
     pub(super) mutex: FdMutex,
     parking: Parking,
     kind: AtomicU8,
-    opened: SystemTime,
+    pub(super) trail: Trail,
     /// The kernel's `O_NONBLOCK` as we last set it.
     pub(super) nonblocking: AtomicU8,
     pub(super) write_shut: AtomicBool,
@@ -111,12 +115,13 @@ pub struct GuardedFd {
 impl GuardedFd {
     /// Takes `fd` over.
     pub fn adopt(fd: OwnedFd, kind: Kind) -> Arc<Self> {
+        let number = fd.into_raw_fd();
         let guarded = Arc::new(Self {
-            number: fd.into_raw_fd(),
+            number,
             mutex: FdMutex::new(),
             parking: Parking::default(),
             kind: AtomicU8::new(kind as u8),
-            opened: SystemTime::now(),
+            trail: Trail::begin(number),
             nonblocking: AtomicU8::new(MODE_UNKNOWN),
             write_shut: AtomicBool::new(false),
             leases: AtomicU64::new(0),
@@ -148,11 +153,6 @@ impl GuardedFd {
     /// Foreign code used the number: what mode it left the kernel's `O_NONBLOCK` in is unknown.
     pub fn forget_mode(&self) {
         self.nonblocking.store(MODE_UNKNOWN, Ordering::Relaxed);
-    }
-
-    /// When it was adopted.
-    pub fn opened(&self) -> SystemTime {
-        self.opened
     }
 
     /// Whether the close was claimed.
@@ -312,7 +312,7 @@ impl GuardedFd {
                 let ours = self.is_still_ours();
                 // Out of the ledger first: after close(2) another thread may adopt the same number.
                 ledger::global().leave(self, if ours { Counter::Closed } else { Counter::Stolen });
-                metrics::observe_end(self.kind(), self.opened);
+                metrics::observe_end(self.kind(), self.opened());
                 ours
             }
             _ => false,
@@ -363,6 +363,7 @@ impl GuardedFd {
     /// Turns an errno into an error, and counts it.
     pub(super) fn judge(&self, op: Op, errno: i32) -> Error {
         let cause = classify(op, errno, self.state());
+        self.trail.judged(cause);
         match cause {
             Cause::PeerGone | Cause::PathBroken => metrics::count_hang_up(self.kind(), symptom(errno)),
             Cause::OwnershipViolation => ledger::count(Counter::OwnershipViolations),

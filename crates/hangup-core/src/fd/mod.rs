@@ -4,12 +4,15 @@
 //! * [`wait`]: parking for a lane
 //! * [`guarded`]: the owned descriptor; the only caller of close(2) for sockets
 //! * [`users`]: those who are inside it
+//! * [`trail`]: what a descriptor has been through
 //! * `sys`: system calls, one function each (no locking, the only `unsafe`)
 
 #[cfg(not(loom))]
 pub mod guarded;
 pub mod mutex;
 pub(crate) mod sys;
+#[cfg(not(loom))]
+pub mod trail;
 #[cfg(not(loom))]
 pub mod users;
 pub mod wait;

@@ -3,26 +3,26 @@
 //! Each function says its EINTR policy. All sends carry `MSG_NOSIGNAL`, and all transfers
 //! `MSG_DONTWAIT`: the only place where a thread of ours waits in the kernel is [`wait_ready`].
 //!
-//! This is the only file with `unsafe`: a raw number is borrowed for the length of one call.
+//! This module, with `memory`, is the only one with `unsafe`. A raw number is borrowed for the length of one call.
 //! The callers in [`super::guarded`] hold a user's admission meanwhile, so it cannot be closed
 //! under the call by us.
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
+#[cfg(not(loom))]
+mod memory;
+
 #[cfg(feature = "transport")]
 use std::io::IoSlice;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mm::{self, MapFlags, MremapFlags, ProtFlags};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags};
+
+#[cfg(not(loom))]
+pub(crate) use memory::{memory_file, Page, SharedWords, PAGE_WORDS};
 
 /// Errno values and their texts, so that no other file needs libc.
 pub(crate) mod errno {
@@ -51,6 +51,8 @@ pub(crate) const MSG_PEEK: i32 = libc::MSG_PEEK;
 
 /// The most that one recv(2) asks for: more than the kernel's largest default receive buffer (tcp(7)).
 const MAX_RECV: usize = 16 * 1024 * 1024;
+/// Bytes of the kernel's `struct tcp_info` that are asked for.
+pub(crate) const TCP_INFO: usize = 160;
 const MSG_NOSIGNAL: i32 = libc::MSG_NOSIGNAL;
 
 fn raw(error: Errno) -> i32 {
@@ -208,13 +210,68 @@ pub(crate) fn reach(number: RawFd) -> Raw<()> {
     rustix::io::fcntl_dupfd_cloexec(&inert, number).map(drop).map_err(raw)
 }
 
+/// The time, to a few milliseconds, for a few nanoseconds: nanoseconds since the epoch.
+pub(crate) fn coarse_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
+}
+
+/// The number for questions alone. Nobody need hold it: if it is closed the kernel says so, and if it is given
+/// to somebody else the answer is about that; nothing changes by being asked.
+fn glance<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
+    // SAFETY: `fd` is not -1, and the borrow does not leave the function that asks.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// fstat(2) of a number that may be anybody's.
+pub(crate) fn look(fd: RawFd) -> Option<rustix::fs::Stat> {
+    glance(fd).and_then(|fd| rustix::fs::fstat(fd).ok())
+}
+
+/// Whether a number that may be anybody's is `FD_CLOEXEC`; `None` if it is not open.
+pub(crate) fn is_cloexec(fd: RawFd) -> Option<bool> {
+    let flags = glance(fd).and_then(|fd| rustix::io::fcntl_getfd(fd).ok());
+    flags.map(|flags| flags.contains(rustix::io::FdFlags::CLOEXEC))
+}
+
+/// The own address of a socket, and its peer's, of a number that may be anybody's.
+pub(crate) fn addresses(fd: RawFd) -> (Option<SocketAddrAny>, Option<SocketAddrAny>) {
+    let Some(fd) = glance(fd) else { return (None, None) };
+    (rustix::net::getsockname(fd).ok(), rustix::net::getpeername(fd).ok().flatten())
+}
+
+/// `SO_TYPE` of a number that may be anybody's.
+pub(crate) fn socket_type(fd: RawFd) -> Option<rustix::net::SocketType> {
+    glance(fd).and_then(|fd| rustix::net::sockopt::socket_type(fd).ok())
+}
+
+/// `SO_COOKIE` of a number that may be anybody's: no other socket has it, also later. `None` if it is no socket.
+pub(crate) fn socket_cookie(fd: RawFd) -> Option<u64> {
+    glance(fd).and_then(|fd| rustix::net::sockopt::socket_cookie(fd).ok())
+}
+
+/// How far a file that may be anybody's has been read or written.
+pub(crate) fn position(fd: RawFd) -> Option<u64> {
+    glance(fd).and_then(|fd| rustix::fs::seek(fd, rustix::fs::SeekFrom::Current(0)).ok())
+}
+
+/// `TCP_INFO`, as far as a kernel fills it, of a number that may be anybody's. `None` if it is no TCP socket.
+pub(crate) fn tcp_info(fd: RawFd) -> Option<[u8; TCP_INFO]> {
+    let mut info = [0; TCP_INFO];
+    let mut length = TCP_INFO as libc::socklen_t;
+    // SAFETY: `info` is writable for `length` bytes through the call; a bad number is answered with EBADF.
+    let status = unsafe {
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    (status == 0).then_some(info)
+}
+
 /// Fills `buffer`, of at most 256 bytes, for which the kernel does not wait once it has booted.
 pub(crate) fn random(buffer: &mut [u8]) -> Raw<()> {
     rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop).map_err(raw)
 }
 
 /// Blocks all signals for the calling thread: Python's handlers belong on Python's threads.
-#[cfg(feature = "engine")]
 pub(crate) fn block_all_signals() {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset initialises the set that it is given a valid pointer to.
@@ -261,104 +318,4 @@ pub(crate) fn watch(
     // SAFETY: a lease keeps its number open and naming the same socket until it is dropped, and always
     // returns that number (fd/guarded.rs).
     unsafe { tokio::io::unix::AsyncFd::register_with_interest(lease, interest) }.ok()
-}
-
-/// Words in a [`Page`].
-pub(crate) const PAGE_WORDS: usize = 512;
-const PAGE: usize = PAGE_WORDS * size_of::<AtomicU64>();
-
-/// A page of words at a fixed place, behind which the memory can be exchanged while others use it.
-#[derive(Debug)]
-#[repr(C, align(4096))]
-pub(crate) struct Page(pub(crate) [AtomicU64; PAGE_WORDS]);
-
-impl Page {
-    /// Has its words be those at `offset` of a memory file from now on; without a file, new ones, all zero, that forked
-    /// children share.
-    pub(crate) fn replace(&'static self, file: Option<(&OwnedFd, u64)>) -> Raw<()> {
-        if rustix::param::page_size() != PAGE {
-            return Err(libc::EINVAL);
-        }
-        let place = ptr::from_ref(self).cast_mut().cast::<c_void>();
-        let (access, how) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
-        let mapped = match file {
-            // SAFETY: the page is all that is mapped over, and lives as long as the process. It holds nothing but
-            // atomics, for which any bits are valid and which anybody may change at any time; the kernel
-            // changes the mapping at one moment, before and after which an access finds memory.
-            Some((file, offset)) => unsafe { mm::mmap(place, PAGE, access, how, file, offset) },
-            // SAFETY: as above.
-            None => unsafe { mm::mmap_anonymous(place, PAGE, access, how) },
-        };
-        mapped.map(drop).map_err(raw)
-    }
-
-    /// The words that it has now, under another address: they stay when they are replaced here.
-    pub(crate) fn second_view(&'static self) -> Raw<SharedWords> {
-        let place = ptr::from_ref(self).cast_mut().cast::<c_void>();
-        // SAFETY: an old size of 0 leaves the old mapping as it is, and maps what it shares once more (mremap(2)).
-        let start = unsafe { mm::mremap(place, 0, PAGE, MremapFlags::MAYMOVE) }.map_err(raw)?;
-        Ok(SharedWords { start: NonNull::new(start.cast()).ok_or(libc::ENOMEM)?, len: PAGE_WORDS })
-    }
-}
-
-/// Words that other processes see as well.
-#[derive(Debug)]
-pub(crate) struct SharedWords {
-    start: NonNull<AtomicU64>,
-    len: usize,
-}
-
-// SAFETY: it owns its mapping, and what it gives access to are atomics.
-unsafe impl Send for SharedWords {}
-// SAFETY: as above.
-unsafe impl Sync for SharedWords {}
-
-impl SharedWords {
-    /// Those of a memory file, all of them. EINVAL if it could become shorter.
-    pub(crate) fn map(file: &OwnedFd, writable: bool) -> Raw<Self> {
-        let seals = rustix::fs::fcntl_get_seals(file).map_err(raw)?;
-        let size = rustix::fs::fstat(file).map_err(raw)?.st_size as usize;
-        if !seals.contains(SealFlags::SHRINK) || size == 0 || size % PAGE != 0 {
-            return Err(libc::EINVAL);
-        }
-        let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
-        // SAFETY: a new mapping at a place of the kernel's choice, which cannot lose its memory: the seal says so.
-        let start =
-            unsafe { mm::mmap(ptr::null_mut(), size, access, MapFlags::SHARED, file, 0) }.map_err(raw)?;
-        Ok(Self {
-            start: NonNull::new(start.cast()).ok_or(libc::ENOMEM)?,
-            len: size / size_of::<AtomicU64>(),
-        })
-    }
-}
-
-impl Deref for SharedWords {
-    type Target = [AtomicU64];
-
-    fn deref(&self) -> &[AtomicU64] {
-        // SAFETY: mapped at a page's boundary, as long as this lives; atomics may be changed by others, and relaxed
-        // and acquiring loads of eight bytes may be made from memory that is mapped for reading.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
-    }
-}
-
-impl Drop for SharedWords {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody borrows from it. Fails for a bad address alone.
-        let _ = unsafe { mm::munmap(self.start.as_ptr().cast(), self.len * size_of::<AtomicU64>()) };
-    }
-}
-
-/// A file in memory, of so many bytes for good, that its owner alone may open.
-pub(crate) fn memory_file(name: &str, size: u64) -> Raw<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags), // Linux before 6.3
-        made => made,
-    };
-    let file = file.map_err(raw)?;
-    rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).map_err(raw)?;
-    rustix::fs::ftruncate(&file, size).map_err(raw)?;
-    rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).map_err(raw)?;
-    Ok(file)
 }

@@ -131,7 +131,13 @@ impl LaneGuard<'_> {
         let received = sys::recv_append(self.fd.number, buffer, limit, flags);
         match received {
             Ok(0) if self.fd.is_closing() => Err(Error::closed_here(Op::Recv)), // our shutdown, not the peer's
-            outcome => outcome.map_err(|errno| self.fd.judge(Op::Recv, errno)),
+            outcome => {
+                let count = outcome.map_err(|errno| self.fd.judge(Op::Recv, errno))?;
+                if flags & sys::MSG_PEEK == 0 {
+                    self.fd.trail.received(count);
+                }
+                Ok(count)
+            }
         }
     }
 
@@ -139,7 +145,7 @@ impl LaneGuard<'_> {
     pub fn try_send(&self, data: &[u8], flags: i32) -> Result<usize> {
         debug_assert_eq!(self.lane, Lane::Write);
         self.fd.check_ownership(Op::Send)?;
-        sys::send(self.fd.number, data, flags).map_err(|errno| self.fd.judge(Op::Send, errno))
+        self.sent(Op::Send, sys::send(self.fd.number, data, flags))
     }
 
     /// Sends pieces behind each other, as far as the kernel takes them now.
@@ -147,14 +153,20 @@ impl LaneGuard<'_> {
     pub(crate) fn try_send_pieces(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         debug_assert_eq!(self.lane, Lane::Write);
         self.fd.check_ownership(Op::Send)?;
-        sys::sendmsg(self.fd.number, pieces).map_err(|errno| self.fd.judge(Op::Send, errno))
+        self.sent(Op::Send, sys::sendmsg(self.fd.number, pieces))
     }
 
     /// Sends from `file` what the kernel takes now. 0 is the end of the file.
     pub fn try_send_file(&self, file: &OwnedFd, offset: &mut u64, count: usize) -> Result<usize> {
         debug_assert_eq!(self.lane, Lane::Write);
         self.fd.check_ownership(Op::Sendfile)?;
-        sys::sendfile(self.fd.number, file, offset, count).map_err(|errno| self.fd.judge(Op::Sendfile, errno))
+        self.sent(Op::Sendfile, sys::sendfile(self.fd.number, file, offset, count))
+    }
+
+    fn sent(&self, op: Op, outcome: sys::Raw<usize>) -> Result<usize> {
+        let count = outcome.map_err(|errno| self.fd.judge(op, errno))?;
+        self.fd.trail.sent(count);
+        Ok(count)
     }
 
     /// Waits until this lane can move on. Fails with [`Cause::TimedOut`] or [`Cause::Interrupted`].

@@ -23,7 +23,7 @@ impl Stack {
     pub const fn of(kind: Kind) -> Self {
         match kind {
             Kind::Http | Kind::Lingering => Stack::Http,
-            Kind::Upgraded => Stack::WebSocket,
+            Kind::Upgraded | Kind::WebSocket => Stack::WebSocket,
             Kind::Socket => Stack::Socket,
         }
     }

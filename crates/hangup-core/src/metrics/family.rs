@@ -5,8 +5,8 @@
 //! page 8 ...  : slots
 //! ```
 
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::owner::Owner;
@@ -77,6 +77,9 @@ struct Book {
 }
 
 static BOOK: Mutex<Book> = Mutex::new(Book { family: None, place: None, behind: Behind::Static });
+/// The number of the family's file, -1 while there is none; and when it was made, in nanoseconds since the epoch.
+static FILE: AtomicI32 = AtomicI32::new(-1);
+static MADE: AtomicU64 = AtomicU64::new(0);
 /// Whether the place is decided.
 static SETTLED: AtomicBool = AtomicBool::new(false);
 
@@ -164,9 +167,19 @@ pub(super) fn is_in_a_slot() -> bool {
     locked().behind == Behind::Slot
 }
 
+/// The family's file, and when it was made, in nanoseconds since the epoch. Takes no lock.
+pub(crate) fn file() -> Option<(RawFd, u64)> {
+    let number = FILE.load(Ordering::Acquire);
+    (number >= 0).then(|| (number, MADE.load(Ordering::Relaxed)))
+}
+
 fn founded(book: &mut Book) -> Option<&'static Family> {
     if book.family.is_none() {
         book.family = Family::new().ok().map(|family| &*Box::leak(Box::new(family)));
+        if let Some(family) = book.family {
+            MADE.store(crate::fd::sys::coarse_now(), Ordering::Relaxed);
+            FILE.store(family.file.as_raw_fd(), Ordering::Release);
+        }
     }
     book.family
 }

@@ -43,7 +43,7 @@ mod table;
 #[cfg(not(loom))]
 pub use family::{announce, found, join, retire, Phase, Place};
 #[cfg(not(loom))]
-pub(crate) use family::{leave_the_parent_s, lock_for_fork, prepare, settle, ForkLock};
+pub(crate) use family::{file, leave_the_parent_s, lock_for_fork, prepare, settle, ForkLock};
 #[cfg(all(feature = "engine", not(loom)))]
 pub(crate) use page::observe_duration;
 #[cfg(not(loom))]

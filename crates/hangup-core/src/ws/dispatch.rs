@@ -15,7 +15,7 @@
 //! A handler that computes for longer than that is taken for blocked as well: one more thread competes with it.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use super::socket::WebSocket;
 use super::strand::Entry;
 use super::turn::{Run, Turn};
 use crate::engine;
+use crate::ledger::{self, Equipment};
 
 /// How often running handlers are looked at while something waits.
 const LOOK: Duration = Duration::from_millis(20);
@@ -38,6 +39,7 @@ pub struct Dispatcher {
     parallel: usize,
     /// Readable while something waits: for a hub.
     signal: Option<OwnedFd>,
+    _line: Option<Equipment>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,7 @@ impl Dispatcher {
             work: Condvar::new(),
             parallel: parallel.max(1),
             signal: None,
+            _line: None,
         })
     }
 
@@ -74,6 +77,7 @@ impl Dispatcher {
             state: Mutex::default(),
             work: Condvar::new(),
             parallel: usize::MAX,
+            _line: Some(ledger::global().equip(signal.as_raw_fd(), "eventfd")),
             signal: Some(signal),
         }))
     }

@@ -17,6 +17,7 @@ use super::task::Task;
 use crate::cause::{Cause, Op};
 use crate::engine;
 use crate::error::{Error, Result};
+use crate::fd::trail::Queue;
 use crate::fd::{GuardedFd, Kind};
 
 /// RFC 6455 section 7.4.1: the code that stands for the absence of a close frame.
@@ -63,7 +64,7 @@ impl WebSocket {
         if let Protocol::Plain { pings: None } = settings.protocol {
             keep_alive::ask_the_kernel(&fd);
         }
-        let fd = GuardedFd::adopt(fd, Kind::Upgraded);
+        let fd = GuardedFd::adopt(fd, Kind::WebSocket);
         fd.enter(Op::Inspect)?.set_nonblocking(true)?;
         let lease = fd.lease()?;
         let socket = Arc::new(Self {
@@ -82,6 +83,8 @@ impl WebSocket {
             changed: Notify::new(),
             sent: AtomicU64::new(0),
         });
+        let queue: std::sync::Weak<WebSocket> = Arc::downgrade(&socket);
+        socket.fd.trail().count_queue(queue);
         let task = Task::new(Arc::clone(&socket), dispatcher, settings);
         engine::spawn(task.run(lease, early)).map_err(|error| {
             socket.fd.close();
@@ -209,5 +212,11 @@ impl WebSocket {
             self.strand().push(entry);
             self.arrived.notify_one();
         }
+    }
+}
+
+impl Queue for WebSocket {
+    fn queued(&self) -> usize {
+        self.outbox().bytes()
     }
 }

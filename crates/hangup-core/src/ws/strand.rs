@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::fd::trail::Fate;
+
 /// How much may wait before the client is no longer read: bytes, and messages.
 const BACKLOG_BYTES: usize = 256 * 1024;
 const BACKLOG_MESSAGES: usize = 256;
@@ -58,6 +60,20 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// What it is for a descriptor.
+    pub(super) const fn fate(self) -> Option<Fate> {
+        Some(match self {
+            Ending::Peer => Fate::CloseFrame,
+            Ending::Left => Fate::Left,
+            Ending::Transport => return None, // the descriptor knows
+            Ending::Here => Fate::Here,
+            Ending::Violation => Fate::Violation,
+            Ending::Silent => Fate::Silent,
+            Ending::Stalled => Fate::Stalled,
+            Ending::Overflow => Fate::Overflow,
+        })
+    }
+
     /// Stable lower-case name.
     pub const fn name(self) -> &'static str {
         match self {

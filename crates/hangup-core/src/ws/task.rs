@@ -86,8 +86,11 @@ impl Task {
             None => (1006, "descriptors are short".to_owned(), Ending::Here),
         };
         self.socket.give_up();
-        self.socket.guarded().close();
         let (code, reason, cause) = closure;
+        if let Some(fate) = cause.fate() {
+            self.socket.guarded().trail().decide(fate);
+        }
+        self.socket.guarded().close();
         let (received, sent) = (self.received, self.socket.sent());
         metrics::count_closed(code, cause);
         let connection = self.socket.id();

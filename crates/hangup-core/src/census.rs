@@ -1,0 +1,243 @@
+//! Every descriptor of the process, whoever opened it.
+//!
+//! # Promised
+//! * Whatever was open from the beginning to the end of a census is listed, with what it is.
+//! * Nothing is changed by it, and no lock is held meanwhile.
+//!
+//! # How
+//! The kernel says how large its table is; each number below is asked whether it is open, which costs a fifth of listing
+//! `/proc/self/fd`. `SO_COOKIE` tells sockets, and one from another, for less than
+//! fstat(2), which tells pipes; a link is read for the rest alone. Where there are many sockets the kernel
+//! is asked for all that speak TCP at once ([`crate::sock_diag`]), unless most of the machine's are others'; what is not
+//! among them (other families, other network namespaces) is asked itself.
+//!
+//! # Not promised
+//! One moment: what is opened or closed meanwhile may be listed or not, and a number that changes hands may be described
+//! by a part of either.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::fs::FileType;
+use rustix::net::SocketType;
+
+use crate::address::{self, Address};
+use crate::fd::sys;
+use crate::ledger;
+use crate::sock_diag::{self, Told};
+use crate::tcp::TcpInfo;
+
+/// What was found under a number.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The number.
+    pub fd: RawFd,
+    /// `tcp`, `udp`, `unix`, `socket` (another family), `pipe`, `file`, `directory`, `device`, `memfd`, `epoll`, `eventfd`,
+    /// `timerfd`, `signalfd`, `inotify` or `anonymous`.
+    pub kind: &'static str,
+    /// Of a socket or a pipe it is nobody else's.
+    pub inode: u64,
+    /// The path of a file, or the kernel's name for what has none.
+    pub path: Option<String>,
+    /// A socket's own address.
+    pub local: Address,
+    /// Its peer's.
+    pub remote: Address,
+    /// Of a TCP socket: see [`TcpInfo::state`].
+    pub state: Option<&'static str>,
+    /// hangup's own.
+    pub owned: bool,
+    /// Closed by execve(2).
+    pub cloexec: bool,
+}
+
+/// Descriptors from which on the kernel is asked for all sockets at once.
+const MANY: u64 = 128;
+/// The dump ends when it has so many times as many sockets.
+const SHARE: usize = 4;
+
+/// All that is open, in the order of the numbers.
+pub fn take() -> Vec<Found> {
+    let is_owned = owned();
+    // Asked beside our own questions: each is half of the work.
+    let telling =
+        (count() > Some(MANY)).then(|| std::thread::Builder::new().spawn(tell)).and_then(Result::ok);
+    let numbers: Vec<_> = open_numbers().map(|(fd, cloexec)| (fd, cloexec, sys::socket_cookie(fd))).collect();
+    HIGHEST.fetch_max(numbers.last().map_or(0, |(fd, ..)| *fd), Ordering::Relaxed);
+    let told = telling.and_then(|telling| telling.join().ok()).unwrap_or_default();
+    let found = numbers.into_iter().filter_map(|(fd, cloexec, cookie)| {
+        let told = cookie.and_then(|cookie| told.get(&cookie));
+        describe(fd, cloexec, is_owned(fd), told)
+    });
+    found.collect()
+}
+
+fn tell() -> HashMap<u64, Told> {
+    sys::block_all_signals();
+    let open = count().map_or(0, |open| open as usize);
+    sock_diag::tcp_sockets(open.saturating_mul(SHARE))
+}
+
+/// What tells a descriptor from others that had, or will have, its number: a socket's cookie, or device and inode.
+pub type Identity = (u64, u64);
+
+/// Numbers that are looked at one by one: some two milliseconds.
+const FAR: u64 = 16 * 1024;
+/// How many numbers may be free below one that is open.
+const GAP: RawFd = 256;
+/// The highest number that was ever found open.
+static HIGHEST: AtomicI32 = AtomicI32::new(0);
+
+/// In place of a device.
+const SOCKETS: u64 = u64::MAX;
+
+/// Numbers and identities of what is open and not hangup's, for little: it ends behind a gap of [`GAP`] numbers, unless
+/// something beyond was found before.
+pub fn foreign() -> Vec<(RawFd, Identity)> {
+    let is_owned = owned();
+    let known = HIGHEST.load(Ordering::Relaxed);
+    let mut found = Vec::new();
+    let mut highest = 0;
+    for fd in table() {
+        if sys::is_cloexec(fd).is_some() {
+            highest = fd;
+            if let Some(identity) = identity(fd).filter(|_| !is_owned(fd)) {
+                found.push((fd, identity));
+            }
+        } else if fd > highest + GAP && fd > known {
+            break; // the kernel gives the lowest number that is free
+        }
+    }
+    HIGHEST.fetch_max(highest, Ordering::Relaxed);
+    found
+}
+
+/// Whether [`foreign`] takes some fifty microseconds.
+pub fn is_short() -> bool {
+    HIGHEST.load(Ordering::Relaxed) < GAP
+}
+
+fn identity(fd: RawFd) -> Option<Identity> {
+    let cookie = sys::socket_cookie(fd).map(|cookie| (SOCKETS, cookie));
+    cookie.or_else(|| sys::look(fd).map(|stat| (stat.st_dev, stat.st_ino)))
+}
+
+fn owned() -> impl Fn(RawFd) -> bool {
+    let mut numbers = ledger::global().numbers();
+    numbers.sort_unstable();
+    move |fd| numbers.binary_search(&fd).is_ok()
+}
+
+/// The epoll and eventfd descriptors.
+pub fn pollers() -> Vec<(RawFd, &'static str)> {
+    let is_anonymous = |fd: &RawFd| {
+        sys::look(*fd).is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Unknown)
+    };
+    let found = open_numbers()
+        .filter(|(fd, _)| is_anonymous(fd))
+        .filter_map(|(fd, _)| describe(fd, true, true, None));
+    let found = found.map(|found| (found.fd, found.kind));
+    found.filter(|(_, kind)| matches!(*kind, "epoll" | "eventfd")).collect()
+}
+
+/// What is open under `fd`.
+pub fn find(fd: RawFd) -> Option<Found> {
+    sys::is_cloexec(fd).and_then(|cloexec| describe(fd, cloexec, owned()(fd), None))
+}
+
+/// How many descriptors are open; `None` if the kernel (before 6.2) would have to list them.
+pub fn count() -> Option<u64> {
+    let size = rustix::fs::stat(c"/proc/self/fd").ok()?.st_size;
+    u64::try_from(size).ok().filter(|count| *count > 0)
+}
+
+/// Whether so many numbers are free among these. Of very many, those behind [`FAR`] are taken for free.
+pub(crate) fn has_free(numbers: Range<u64>, wanted: u64) -> bool {
+    numbers.end.saturating_sub(numbers.start) > FAR
+        || numbers.filter(|fd| sys::is_cloexec(*fd as RawFd).is_none()).take(wanted as usize).count() as u64
+            == wanted
+}
+
+/// What changes when a descriptor is used: `None` if nothing tells.
+pub fn wear(fd: RawFd) -> Option<u64> {
+    TcpInfo::of(fd).map(|tcp| tcp.moved).or_else(|| sys::position(fd))
+}
+
+fn open_numbers() -> impl Iterator<Item = (RawFd, bool)> {
+    table().filter_map(|fd| sys::is_cloexec(fd).map(|cloexec| (fd, cloexec)))
+}
+
+/// The numbers that may be open: the kernel's table ends there.
+fn table() -> Range<RawFd> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse().ok());
+    0..size.unwrap_or_else(|| sys::descriptor_limit().unwrap_or(1 << 16) as RawFd)
+}
+
+fn describe(fd: RawFd, cloexec: bool, owned: bool, told: Option<&Told>) -> Option<Found> {
+    let mut found = Found {
+        fd,
+        kind: "tcp",
+        inode: 0,
+        path: None,
+        local: Address::None,
+        remote: Address::None,
+        state: None,
+        owned,
+        cloexec,
+    };
+    if let Some(Told { inode, state, local, remote }) = told.cloned() {
+        return Some(Found { inode, state: Some(state), local, remote, ..found });
+    }
+    let stat = sys::look(fd)?;
+    found.inode = stat.st_ino;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Socket => ask_socket(&mut found),
+        FileType::Fifo => found.kind = "pipe",
+        other => {
+            let path = rustix::fs::readlink(format!("/proc/self/fd/{fd}"), Vec::new()).ok()?;
+            let path = path.to_string_lossy().into_owned();
+            found.kind = match other {
+                FileType::RegularFile if path.starts_with("/memfd:") => "memfd",
+                FileType::RegularFile => "file",
+                FileType::Directory => "directory",
+                FileType::CharacterDevice | FileType::BlockDevice => "device",
+                _ => anonymous(&path),
+            };
+            found.path = Some(path);
+        }
+    }
+    Some(found)
+}
+
+fn ask_socket(found: &mut Found) {
+    let (local, remote) = sys::addresses(found.fd);
+    let family = local.as_ref().map(rustix::net::SocketAddrAny::address_family);
+    found.local = address::parse(local);
+    found.remote = address::parse(remote);
+    found.kind = match family {
+        Some(rustix::net::AddressFamily::UNIX) => "unix",
+        Some(rustix::net::AddressFamily::INET | rustix::net::AddressFamily::INET6) => {
+            found.state = TcpInfo::of(found.fd).map(|tcp| tcp.state());
+            match sys::socket_type(found.fd).filter(|_| found.state.is_none()) {
+                None => "tcp",
+                Some(SocketType::DGRAM) => "udp",
+                Some(_) => "socket",
+            }
+        }
+        _ => "socket",
+    };
+}
+
+fn anonymous(path: &str) -> &'static str {
+    match path.strip_prefix("anon_inode:").map(|name| name.trim_matches(|c| c == '[' || c == ']')) {
+        Some("eventpoll") => "epoll",
+        Some("eventfd") => "eventfd",
+        Some("timerfd") => "timerfd",
+        Some("signalfd") => "signalfd",
+        Some("inotify") => "inotify",
+        _ => "anonymous",
+    }
+}

@@ -1,0 +1,400 @@
+"""Whose requests leave descriptors behind.
+
+Promised
+    An endpoint is named in one WARNING when it leaves descriptors behind again and again; :func:`figures` has
+    the figures before that. What a request opens for others (a pool that warms up, a log file that is rotated,
+    a thread's own connection) is not blamed on it.
+
+How
+    A count of the process's descriptors (fstat of ``/proc/self/fd``) after each request says whether something
+    foreign appeared. Then, for at most a fiftieth of the time, a census says what. It is a suspect: of the
+    requests that ran when it appeared. It counts once it has survived :data:`SURVIVES` requests behind the
+    last of these. An endpoint is named when
+
+    * its survivors are more than pools and threads explain (one for each request that ever ran at the same
+      time, or for each thread, and :data:`ALLOWANCE`),
+    * they came all along, not at the beginning,
+    * nobody has used any of them since, and hardly one was closed later,
+    * they appeared in requests, not between them, and in its requests rather than in those of others,
+    * and a garbage collection does not close them.
+
+Not promised
+    A leak of less than one descriptor in :data:`RARE` requests, one in a background thread, and which endpoint
+    it is if two always run at the same time. A cache of open files that grows all along, is never used again
+    and is larger than the allowance, looks like a leak. Kernels before 6.2 do not say how many descriptors are
+    open: there, nothing is found.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import threading
+import time
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple, Optional
+
+from . import _hangup, _routes
+
+logger = logging.getLogger("hangup")
+
+#: Survivors that are nobody's fault: at least so many, and so many besides one for each request or thread.
+LEAST, ALLOWANCE = 5, 2
+#: Requests that a descriptor must survive.
+SURVIVES = 32
+#: Names that are kept apart; requests of further ones are :data:`OTHERS`.
+NAMES = 256
+OTHERS = "(others)"
+#: Survivors that are kept.
+KEPT = 1024
+#: Requests that may run at a time.
+MOST_RUNNING = 100_000
+#: The share of the time that censuses may take is one of so many.
+SHARE = 50
+#: Seconds between two censuses, at least.
+REST = 0.001
+#: Requests between two looks while nothing appears, and for how many each is looked at once something has.
+CALM, ALERT = 4, 10_000
+#: Requests of an endpoint among which one leak is told from none.
+RARE = ALERT
+#: Requests after which everything is judged, also if nothing has changed.
+JUDGE = 64
+#: One of so many requests is a sample of what usually runs.
+CONTROL = 8
+#: Seconds after which a request that runs is not waited for: what appears beside it may be its own, whatever
+#: it is called.
+LONG = 10.0
+#: Chance with which an innocent endpoint may be found at so many appearances.
+CHANCE = 1e-9
+
+
+class Endpoint(NamedTuple):
+    """What the requests of an endpoint leave behind.
+
+    Attributes:
+        name: the method, and the route, or what its path looks like.
+        requests: that have ended.
+        left_behind: descriptors that appeared in its requests and survived them, and that are still open.
+        returned: those that were closed later.
+        is_leaking: it was named.
+        examples: what they are.
+    """
+
+    name: str
+    requests: int
+    left_behind: int
+    returned: int
+    is_leaking: bool
+    examples: tuple[str, ...]
+
+
+class _Window:
+    """A short time, and whose requests ran in it."""
+
+    __slots__ = ("is_control", "is_sharp", "names", "pending", "settled")
+
+    def __init__(self, ended: dict[str, int], *, is_sharp: bool = False, is_control: bool = False) -> None:
+        #: Endpoints, and the number of their requests by then.
+        self.names = ended
+        #: It is the end of one request, and what ran beside it.
+        self.is_sharp = is_sharp
+        #: It was taken at random, to know what usually runs.
+        self.is_control = is_control
+        #: Requests that run still.
+        self.pending = 0
+        #: How many requests had ended when the last of its own had.
+        self.settled = 0
+
+
+class _Suspect(NamedTuple):
+    """A descriptor that appeared."""
+
+    fd: int
+    identity: Any
+    window: _Window
+    since: float
+
+
+class _Survivor(NamedTuple):
+    """A descriptor that was left behind."""
+
+    suspect: _Suspect
+    what: str
+    wear: Optional[int]
+
+
+class _Known:
+    """An endpoint."""
+
+    __slots__ = ("controls", "is_leaking", "name", "patience", "requests", "returned")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.requests = self.returned = 0
+        #: Windows taken at random in which it ran.
+        self.controls = 0
+        self.is_leaking = False
+        #: Survivors that must be exceeded, after a garbage collection closed some.
+        self.patience = 0
+
+
+class Tracker:
+    """Of one process. Nobody waits for it: what one thread is at, others leave out."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._running: dict[Hashable, tuple[float, list[_Window]]] = {}
+        self._endpoints: dict[str, _Known] = {}
+        self._suspects: dict[tuple[int, Any], _Suspect] = {}
+        self._survivors: dict[tuple[int, Any], _Survivor] = {}
+        self._present: Optional[set[tuple[int, Any]]] = None
+        #: Endpoints of requests that ended since the last census, and since the count was last the same as then.
+        self._ended: dict[str, int] = {}
+        self._lately: dict[str, int] = {}
+        self._unseen = self._finished = self._controls = self._crowd = 0
+        self._foreign = self._alert = -1
+        self._is_excused = False
+        self._next = 0.0
+
+    def begin(self, request: Hashable) -> None:
+        """A request begins."""
+        if len(self._running) > MOST_RUNNING:  # of a server that does not say when requests end
+            self._running.clear()
+        if not self._running and self._finished < self._alert:
+            self._look(is_between=True)
+        self._running[request] = (time.monotonic(), [])
+        self._crowd = max(self._crowd, len(self._running))
+
+    def end(self, request: Hashable, name: str) -> None:
+        """It has ended."""
+        known = self._endpoints.get(name)
+        if known is None:
+            if len(self._endpoints) >= NAMES:
+                name = OTHERS
+            known = self._endpoints.setdefault(name, _Known(name))
+        known.requests += 1
+        self._finished += 1
+        self._unseen += 1
+        self._ended[name] = self._lately[name] = known.requests
+        for window in self._running.pop(request, (0.0, ()))[1]:
+            window.names.setdefault(name, known.requests)
+            window.pending -= 1
+            window.settled = self._finished
+            if window.is_control and not window.pending:
+                self._count_control(window)
+        if not self._finished % CONTROL:
+            control = _Window({name: known.requests}, is_control=True)
+            self._attach(control, time.monotonic())
+            if not control.pending:
+                self._count_control(control)
+        if self._finished < self._alert or not self._finished % CALM:
+            self._look()
+
+    def _count_control(self, window: _Window) -> None:
+        self._controls += 1
+        for name in window.names:
+            self._endpoints.setdefault(name, _Known(name)).controls += 1
+
+    def _attach(self, window: _Window, now: float) -> None:
+        """Has the requests that run be of the window."""
+        for since, windows in list(self._running.values()):
+            if now - since > LONG:
+                window.names[OTHERS] = 0
+            else:
+                windows.append(window)
+                window.pending += 1
+        window.settled = self._finished
+
+    def _look(self, *, is_between: bool = False) -> None:
+        open_now, owned, _ = _hangup.count()
+        foreign = open_now - owned
+        if open_now < 0:
+            return
+        if foreign == self._foreign:
+            self._lately, self._unseen = {}, 0
+            if self._finished % JUDGE or is_between:
+                return
+        elif is_between and not self._lately and foreign > self._foreign:
+            self._is_excused = True  # whatever the next census finds, nobody is blamed for it
+        now = time.monotonic()
+        if (foreign != self._foreign and now < self._next) or not self._turn.acquire(blocking=False):
+            return
+        try:
+            if foreign != self._foreign:
+                more, self._foreign = foreign - self._foreign, foreign
+                began = time.thread_time()  # to wait for the interpreter costs nobody anything
+                self._take_census(now, more)
+                self._next = time.monotonic() + max(REST, SHARE * (time.thread_time() - began))
+            self._judge(now)
+        finally:
+            self._turn.release()
+
+    def _take_census(self, now: float, more: int) -> None:
+        present = set(_hangup.foreign())
+        before, self._present = self._present, present
+        ended, lately, alone = self._ended, self._lately, self._unseen == 1
+        self._ended, self._lately, self._unseen = {}, {}, 0
+        for key in self._suspects.keys() - present:
+            del self._suspects[key]
+        for key in self._survivors.keys() - present:
+            for name in self._survivors.pop(key).suspect.window.names:
+                if name in self._endpoints:
+                    self._endpoints[name].returned += 1
+        is_excused, self._is_excused = self._is_excused, False
+        if before is None or not (appeared := present - before):
+            return
+        # Else something was closed for it meanwhile.
+        explains = len(appeared) == more and not before - present
+        window = _Window(lately, is_sharp=alone) if explains else _Window(ended)
+        if is_excused:
+            window = _Window({})
+        else:
+            self._attach(window, now)
+        self._alert = self._finished + ALERT
+        for fd, identity in appeared:
+            if len(self._suspects) + len(self._survivors) < KEPT:
+                self._suspects[fd, identity] = _Suspect(fd, identity, window, now)
+
+    def _judge(self, now: float) -> None:
+        for key, suspect in list(self._suspects.items()):
+            window = suspect.window
+            if now - suspect.since > LONG and window.pending:
+                window.names[OTHERS], window.pending = 0, 0
+            if window.pending == 0 and self._finished - window.settled >= SURVIVES:
+                del self._suspects[key]
+                survivor = _survivor(suspect)
+                if survivor is not None:
+                    self._survivors[key] = survivor
+        for known in list(self._endpoints.values()):
+            if not known.is_leaking and known.name != OTHERS:
+                self._judge_endpoint(known)
+
+    def _left_by(self, name: str) -> list[_Survivor]:
+        return [one for one in list(self._survivors.values()) if name in one.suspect.window.names]
+
+    def _judge_endpoint(self, known: _Known) -> None:
+        left = self._left_by(known.name)
+        crowd = max(self._crowd, threading.active_count() - 1)
+        allowed = max(LEAST, ALLOWANCE + crowd, known.patience)
+        if len(left) <= allowed or not _is_steady(known, left) or not self._is_its_own(known, left):
+            return
+        background = sum(not one.suspect.window.names for one in list(self._survivors.values()))
+        if known.returned * 4 > len(left) or background * 4 > len(left):
+            return
+        used = [one for one in left if one.wear is not None and _hangup.wear(one.suspect.fd) != one.wear]
+        for one in used:  # a pool's
+            del self._survivors[one.suspect.fd, one.suspect.identity]
+        if used:
+            return
+        gc.collect()
+        present = set(_hangup.foreign())
+        if any((one.suspect.fd, one.suspect.identity) not in present for one in left):
+            known.patience = 2 * len(left)
+            return
+        known.is_leaking = True
+        logger.warning(
+            "hangup: requests of %s leave descriptors behind: %d of %d did, and nobody has used these since (%s). "
+            "hangup.fds.endpoints() has the figures",
+            known.name,
+            len(left),
+            known.requests,
+            ", ".join(_examples(left)),
+        )
+
+    def _is_its_own(self, known: _Known, left: list[_Survivor]) -> bool:
+        """Whether they appeared in its requests, rather than beside them."""
+        others = [len(self._left_by(name)) for name in list(self._endpoints) if name != known.name]
+        if any(count >= len(left) for count in others):
+            return False
+        if sum(len(one.suspect.window.names) == 1 for one in left) * 2 > len(left):
+            return True
+        sharp = [one for one in list(self._survivors.values()) if one.suspect.window.is_sharp]
+        usual = known.controls / max(self._controls, 1)
+        hits = sum(known.name in one.suspect.window.names for one in sharp)
+        return hits == len(sharp) and 0 < usual < 1 and hits * math.log(usual) < math.log(CHANCE)
+
+    def figures(self) -> tuple[Endpoint, ...]:
+        """The worst first."""
+        found = []
+        for known in list(self._endpoints.values()):
+            left = self._left_by(known.name)
+            examples = tuple(_examples(left))
+            found.append(
+                Endpoint(known.name, known.requests, len(left), known.returned, known.is_leaking, examples)
+            )
+        return tuple(sorted(found, key=lambda one: (-one.is_leaking, -one.left_behind, one.name)))
+
+    def left_behind(self) -> Iterator[tuple[int, Any, float, str]]:
+        """By endpoints that were named: the numbers, their identities, their ages, and by whom."""
+        now = time.monotonic()
+        for known in list(self._endpoints.values()):
+            for suspect, what, _ in self._left_by(known.name) if known.is_leaking else ():
+                why = f"a request of {known.name} left {what}"
+                yield suspect.fd, suspect.identity, now - suspect.since, why
+
+
+def _survivor(suspect: _Suspect) -> Optional[_Survivor]:
+    """None for what is nobody's fault."""
+    found = _hangup.describe(suspect.fd)
+    if found is None:
+        return None
+    kind, path, local, remote, owned = found
+    # A server's own connections, where it is not hangup that accepts, are bound to its listener's address.
+    is_served = (kind == "tcp" and local in _listening()) or (kind == "unix" and bool(local))
+    if owned or is_served:
+        return None
+    name = path if path is not None else remote or local
+    what = kind if name is None or kind in ("epoll", "eventfd", "anonymous") else f"{kind} {name}"
+    return _Survivor(suspect, what.encode("unicode_escape").decode()[:120], _hangup.wear(suspect.fd))
+
+
+def _is_steady(known: _Known, left: list[_Survivor]) -> bool:
+    """Whether they came all along: in the last third of the requests as well as before."""
+    births = [one.suspect.window.names[known.name] for one in left]
+    first = min(births)
+    span = known.requests - first
+    if span < SURVIVES * 2 or span > RARE * len(left):
+        return False
+    thirds = [0, 0, 0]
+    for birth in births:
+        thirds[min(2, 3 * (birth - first) // span)] += 1
+    # The latest have not survived yet: a third may have as few as a sixth of all.
+    return min(thirds) * 6 >= len(left)
+
+
+def _examples(left: list[_Survivor]) -> list[str]:
+    return sorted({one.what for one in left})[:3]
+
+
+def _listening() -> set[Any]:
+    census = _hangup.Census()
+    return {census.row(place)[4] for place in census.in_state("listen")}
+
+
+_tracker: Optional[Tracker] = None
+
+
+def tracker() -> Tracker:
+    """This process's."""
+    global _tracker
+    if _tracker is None:
+        _routes.follow_flask()
+        _tracker = Tracker()
+    return _tracker
+
+
+def forget() -> None:
+    """In a forked child: the requests were the parent's."""
+    global _tracker
+    _tracker = None
+
+
+def figures() -> tuple[Endpoint, ...]:
+    """See :func:`hangup.fds.endpoints`."""
+    return () if _tracker is None else _tracker.figures()
+
+
+def left_behind() -> Iterator[tuple[int, Any, float, str]]:
+    """See :meth:`Tracker.left_behind`."""
+    return iter(()) if _tracker is None else _tracker.left_behind()

@@ -1,0 +1,94 @@
+"""Which Engine.IO session is on which descriptor.
+
+Nothing is kept for it but the servers: the books are engineio's, python-socketio's and the dispatcher's, read
+when asked.
+
+Not promised
+    Sessions of ``AsyncServer``: their WebSockets are the ASGI server's.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Optional
+
+
+class Held(NamedTuple):
+    """What a descriptor is to Socket.IO: see :class:`hangup.fds.Descriptor`."""
+
+    sid: Optional[str] = None
+    sids: tuple[tuple[str, str], ...] = ()
+    rooms: tuple[tuple[str, Any], ...] = ()
+
+
+NOBODY = Held()
+
+_servers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def know(server: Any) -> None:
+    """Of a ``socketio.Server``."""
+    _servers.add(server)
+
+
+def by_serial() -> dict[int, Held]:
+    """The sessions on native WebSockets, by their descriptors' serials."""
+    held = {}
+    for server in list(_servers):
+        for sid, session in list(server.eio.sockets.items()):
+            native = _native(session)
+            if native is not None:
+                held[native.serial] = Held(sid, *_memberships(server.manager, sid))
+    return held
+
+
+def _memberships(manager: Any, eio_sid: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    sids, rooms = [], []
+    for namespace in list(manager.get_namespaces()):
+        sid = manager.sid_from_eio_sid(eio_sid, namespace)
+        if sid is not None:
+            sids.append((namespace, sid))
+            known = getattr(manager, "_rooms_of", None)
+            there = manager.get_rooms(sid, namespace) if known is None else known.get((namespace, sid), ())
+            rooms += [(namespace, room) for room in list(there) if room not in (None, sid)]
+    return tuple(sids), tuple(rooms)
+
+
+def _native(session: Any) -> Any:
+    """The native WebSocket that a session's packets go to."""
+    return getattr(session.queue, "_native", None) if _is_ours(session) else None
+
+
+def _is_ours(session: Any) -> bool:
+    return hasattr(type(session.queue), "is_attached")
+
+
+def without_fd() -> Iterator[tuple[str, float, str]]:
+    """Sessions that have no way to their client: their sids, for how many seconds (0 if unknown), and why."""
+    now = time.time()
+    for server in list(_servers):
+        for sid, session in list(server.eio.sockets.items()):
+            if session.closed:
+                continue
+            native = _native(session)
+            if native is not None and native.ending is not None:
+                yield sid, 0.0, "its WebSocket is over, and the session is not"
+            elif native is None and _is_ours(session) and session.last_ping is not None:
+                late = now - session.last_ping - server.eio.ping_timeout
+                if late > 0:
+                    yield sid, late, "its client does not poll, and the session was not ended"
+
+
+def without_sid() -> Iterator[tuple[int, str]]:
+    """Native WebSockets of Engine.IO whose session is gone: their serials, and the sids that they had."""
+    dispatch = sys.modules.get("hangup._websocket.dispatch")
+    for dispatcher in dispatch.started() if dispatch is not None else ():
+        for connection in dispatcher.connections():
+            session = getattr(connection, "session", None)
+            if session is None or connection.native.ending is not None:
+                continue
+            if session.closed or session.server.sockets.get(session.sid) is not session:
+                yield connection.native.serial, session.sid

@@ -1,0 +1,250 @@
+"""Whose requests leave descriptors behind: leaks are named, and nothing else is, however it opens and closes."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import os
+import random
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+from hangup import _endpoints, _routes
+
+#: What a service opens without leaking. Each is called with the number of the request.
+Habit = Callable[[int], None]
+
+
+class Service:
+    """Requests, and what they open. Everything is closed in the end."""
+
+    def __init__(self) -> None:
+        self.tracker = _endpoints.Tracker()
+        self.stack = contextlib.ExitStack()
+        self.numbers = itertools.count()
+        self.names = ["GET /a", "GET /b", "POST /a", "GET /c"]
+
+    def request(self, name: str, *habits: Habit) -> None:
+        number = next(self.numbers)
+        self.tracker.begin(number)
+        for habit in habits:
+            habit(number)
+        self.tracker.end(number, name)
+
+    def named(self) -> list[str]:
+        return [endpoint.name for endpoint in self.tracker.figures() if endpoint.is_leaking]
+
+    def open_file(self) -> Any:
+        return self.stack.enter_context(open("/dev/null"))
+
+    # What services do.
+
+    def waits_for_its_database(self, _number: int) -> None:
+        time.sleep(0.001)
+
+    def uses_a_file(self, _number: int) -> None:
+        with open("/proc/self/status") as file:
+            file.read(10)
+
+    def rotates_its_log(self) -> Habit:
+        logs: list[Any] = []
+
+        def habit(number: int) -> None:
+            if number % 500 == 0:
+                file = tempfile.TemporaryFile()  # noqa: SIM115
+                logs.append(self.stack.enter_context(file))
+                if len(logs) > 1:
+                    logs.pop(0).close()
+
+        return habit
+
+    def warms_a_pool_up(self, size: int, every: int) -> Habit:
+        server = self.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=size))
+        pool: collections.deque[Any] = collections.deque()
+        places = iter(range(size))
+
+        def habit(number: int) -> None:
+            if number % every == 0 and next(places, None) is not None:
+                pool.append(self.stack.enter_context(socket.create_connection(server.getsockname())))
+            with contextlib.suppress(IndexError):
+                connection = pool.popleft()
+                connection.send(b"?")
+                pool.append(connection)
+
+        return habit
+
+    def keeps_one_for_each_thread(self) -> Habit:
+        local = threading.local()
+
+        def habit(_number: int) -> None:
+            if not hasattr(local, "file"):
+                local.file = self.open_file()
+
+        return habit
+
+    def caches_files(self, size: int) -> Habit:
+        cache: collections.OrderedDict[int, Any] = collections.OrderedDict()
+
+        def habit(_number: int) -> None:
+            key = random.randrange(50)
+            if key not in cache:
+                cache[key] = self.open_file()
+                if len(cache) > size:
+                    cache.popitem(last=False)[1].close()
+
+        return habit
+
+    def leaves_cycles(self) -> Habit:
+        class Node:
+            me: Any
+            number: int
+
+            def __del__(self) -> None:
+                os.close(self.number)
+
+        def habit(number: int) -> None:
+            if number % 100 == 0:
+                node = Node()
+                node.me, node.number = node, os.open("/dev/null", os.O_RDONLY)
+
+        return habit
+
+    def leaks(self, every: int) -> Habit:
+        count = itertools.count(1)
+
+        def habit(_number: int) -> None:
+            if next(count) % every == 0:
+                self.open_file()
+
+        return habit
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    with service.stack:
+        yield service
+
+
+def test_one_in_a_hundred_is_named_within_a_thousand(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and the endpoint beside it is not."""
+    leaks = service.leaks(100)
+    for _ in range(1000):
+        service.request("GET /leaks", leaks, service.uses_a_file)
+        service.request("GET /fine", service.uses_a_file)
+    assert service.named() == ["GET /leaks"]
+    assert caplog.text.count("leave descriptors behind") == 1
+    assert "GET /leaks" in caplog.text
+    assert "device /dev/null" in caplog.text
+    worst = service.tracker.figures()[0]
+    assert (worst.name, worst.requests) == ("GET /leaks", 1000)
+    assert worst.left_behind >= 6
+
+
+def concurrently(service: Service, requests: int, threads: int, one: Callable[[random.Random], None]) -> None:
+    """So many in all."""
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(requests // threads):
+            one(chance)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def test_a_leak_among_threads_is_named(service: Service) -> None:
+    """Four threads, one endpoint."""
+    habits = [service.leaks(100), service.uses_a_file, service.waits_for_its_database]
+    concurrently(service, 1400, 4, lambda _: service.request("GET /leaks", *habits))
+    assert service.named() == ["GET /leaks"]
+
+
+def innocent(service: Service, requests: int) -> None:
+    """Threads whose requests do all that services do."""
+    habits = [
+        service.uses_a_file,
+        service.rotates_its_log(),
+        service.warms_a_pool_up(12, 40),
+        service.keeps_one_for_each_thread(),
+        service.caches_files(20),
+        service.leaves_cycles(),
+    ]
+    concurrently(service, requests, 6, lambda chance: service.request(chance.choice(service.names), *habits))
+    assert service.named() == []
+
+
+def test_a_service_without_a_leak_is_not_named(service: Service) -> None:
+    """A sample of the million."""
+    innocent(service, 12_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_service_without_a_leak_is_never_named(service: Service) -> None:
+    """A million requests."""
+    innocent(service, 1_000_000)
+
+
+@pytest.mark.parametrize("habit", ["rotates_its_log", "keeps_one_for_each_thread", "leaves_cycles"])
+def test_a_habit_alone_is_not_named(service: Service, habit: str) -> None:
+    """One endpoint, one request at a time: there is nobody else to blame."""
+    does = getattr(service, habit)()
+    for _ in range(6000):
+        service.request("GET /a", does)
+    assert service.named() == []
+
+
+def test_a_pool_that_grows_all_along_and_is_used_is_not_named(service: Service) -> None:
+    """Its connections look like a leak, but for that they are used."""
+    does = service.warms_a_pool_up(40, 60)
+    for _ in range(3000):
+        service.request("GET /a", does)
+    assert service.named() == []
+
+
+def test_what_a_background_thread_leaks_is_not_a_request_s(service: Service) -> None:
+    """It appears between requests."""
+    for number in range(3000):
+        service.request("GET /a", service.uses_a_file)
+        if number % 100 == 0:
+            service.open_file()
+    assert service.named() == []
+
+
+def test_names_are_bounded_and_plain() -> None:
+    """Whatever clients ask for."""
+    tracker = _endpoints.Tracker()
+    for number in range(600):
+        tracker.begin(number)
+        tracker.end(number, f"GET /{number}")
+    assert len(tracker.figures()) == _endpoints.NAMES + 1
+    for path, name in {
+        "/users/42/posts": "GET /users/*/posts",
+        "/a\nb": "GET /*",
+        "/" + "x" * 5000: "GET /*",
+        "/static/app.css": "GET /static/app.css",
+    }.items():
+        assert _routes.name_of({"REQUEST_METHOD": "GET", "PATH_INFO": path}) == name
+    assert _routes.name_of({"REQUEST_METHOD": "EVIL\n", "PATH_INFO": "/"}) == "? /"
+
+
+def test_a_child_begins_anew() -> None:
+    """What its parent's requests left is not its own's."""
+    _endpoints.tracker().end(1, "GET /")
+    pid = os.fork()
+    if not pid:
+        os._exit(len(_endpoints.figures()))
+    _endpoints.forget()
+    assert os.waitpid(pid, 0)[1] == 0
