@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::ws::{begin, end, settings, text, Client};
@@ -249,4 +249,41 @@ fn a_client_that_reads_nothing_is_told_1013_when_it_reads_on_whatever_is_replace
     });
     assert!(socket.coalesced() > 0);
     assert_told(&socket, client, Ending::Stalled, "nothing was read in time");
+}
+
+#[test]
+fn a_client_that_reads_slowly_is_closed_when_it_has_what_is_left() {
+    let limit = Duration::from_millis(100);
+    let (socket, mut client) = stalled(Settings { close_limit: limit, ..settings() });
+    socket.close(1000, "that is all");
+    let began = Instant::now();
+    let mut messages = 0;
+    let code = loop {
+        match client.read().unwrap() {
+            Message::Text(_) => messages += 1,
+            Message::Close(frame) => break u16::from(frame.unwrap().code),
+            other => panic!("{other:?}"),
+        }
+        thread::sleep(Duration::from_millis(10)); // a slow reader, all in all far beyond the limit
+    };
+    assert_eq!(code, 1000);
+    assert!(messages >= BEHIND / BUFFER);
+    assert!(began.elapsed() > 2 * limit);
+}
+
+#[test]
+fn a_client_that_takes_a_little_now_and_then_is_not_waited_for_for_ever() {
+    let second = Duration::from_secs(1);
+    let (socket, mut client) =
+        stalled(Settings { close_limit: second, stall_limit: 2 * second, ..settings() });
+    let began = Instant::now();
+    socket.close(1000, "that is all");
+    let taking = thread::spawn(move || {
+        while client.read().is_ok() {
+            thread::sleep(second / 2); // it would take more than ten seconds
+        }
+    });
+    assert_eq!(end(&socket).cause, Ending::Here);
+    assert!(began.elapsed() < 8 * second);
+    taking.join().unwrap();
 }

@@ -59,6 +59,18 @@ like.
 """
 
 _TAIL = """
+## What the native core says
+
+`hangup.websocket`, `hangup.fd`, `hangup.acceptor`, `hangup.linger` and `hangup.engine`, at DEBUG and INFO, from native
+threads too:
+
+    taken over connection=7 fd=12
+    over connection=7 code=1000 reason= cause=left received=33 sent=147
+
+A record has the fields as a dict of str, `record.fields`, and the number of the WebSocket or None,
+`record.connection`. Ask for it as for any other: `logging.getLogger("hangup.websocket").setLevel("DEBUG")`. A level
+that nobody asks for costs nothing. No native thread waits for logging; lines that come too fast for it are counted.
+
 ## What is not heard
 
 * What a server hides: gunicorn and werkzeug turn an `ECONNRESET` or `EPIPE` into a DEBUG line or nothing, your
