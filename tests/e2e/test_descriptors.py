@@ -83,26 +83,31 @@ def get(port: int, *paths: str) -> list[int]:
 @pytest.mark.parametrize("stack", STACKS, ids="-".join)
 def test_an_endpoint_that_leaks_is_named_by_its_route(tmp_path: Path, stack: tuple[str, str]) -> None:
     """One in a hundred requests, within a thousand; the endpoint beside it is not, nor is what clients ask for. Under
-    gevent within two thousand: its hub's accepted clients are nobody's for a moment, and hide some.
+    gevent it takes longer: its hub's accepted clients are nobody's for a moment, and hide some.
     """
-    rounds = 20 if stack[1] == "gevent" else 10
+    thousands = 6 if stack[1] == "gevent" else 1
     with serving(tmp_path, stack, app=LEAKY) as server:
 
         def asks(seed: int) -> None:
-            for number in range(rounds):
+            for number in range(10):
                 get(server.port, *(f"/users/{seed * 1000 + number * 25 + one}" for one in range(25)), "/fine")
 
-        askers = [threading.Thread(target=asks, args=(seed,)) for seed in range(4)]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join()
-        facts = server.ask()
-        leaking = [one for one in facts["endpoints"] if one["is_leaking"]]
+        thousand, leaking = 0, []
+        while not leaking and thousand < thousands:
+            thousand += 1
+            askers = [threading.Thread(target=asks, args=(seed,)) for seed in range(4)]
+            for asker in askers:
+                asker.start()
+            for asker in askers:
+                asker.join()
+            facts = server.ask()
+            leaking = [one for one in facts["endpoints"] if one["is_leaking"]]
         assert [one["name"] for one in leaking] == ["GET /users/<int:user>"], facts["endpoints"]
-        assert leaking[0]["requests"] == rounds * 100
+        assert leaking[0]["requests"] == thousand * 1000
         assert leaking[0]["examples"] == ["device /dev/null"]
-        assert {leak["kind"] for leak in facts["leaks"]} == {"left_behind"}
+        # a client of a busy machine may have closed a moment ago
+        leaks = {leak["kind"] for leak in facts["leaks"] if leak["kind"] != "close_wait" or leak["age"] > 5}
+        assert leaks == {"left_behind"}
         assert len(re.findall("leave descriptors behind", server.log)) == 1
 
 
