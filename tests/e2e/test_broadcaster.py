@@ -91,6 +91,13 @@ try:
 except ImportError:
     WebSocket = None
 
+async def refused(scope, receive, send):
+    await receive()
+    everybody.add(scope)
+    assert scope in everybody
+    if scope["path"].endswith("close"):
+        await send({"type": "websocket.close"})
+
 async def starlette(scope, receive, send):
     ws = WebSocket(scope, receive, send)
     await ws.accept()
@@ -302,3 +309,18 @@ here['emitter'].start()
         assert slow.recv() == str(number).ljust(1_000_000)
     assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") == 100, 10)
     assert service.run("here['emitter'].join()") is None
+
+
+@pytest.mark.parametrize("service", [("asyncio", "plain")], ids="-".join, indirect=True)
+@pytest.mark.parametrize("how", ["close", "return"])
+def test_members_that_are_never_accepted_leave(service: Service, how: str) -> None:
+    """An application that adds a WebSocket and then refuses it does not keep it for ever."""
+    there = service.client("a")
+    url = f"ws://127.0.0.1:{service.server.port}/refused/{how}"
+    for _ in range(3):
+        with pytest.raises(websocket.WebSocketBadStatusException):
+            websocket.create_connection(url, timeout=20)
+    assert service.run("result = everybody.send('x')")[2:] == [3, 0]
+    assert there.recv() == "x"
+    assert service.members(1)
+    assert service.run("result = everybody.send('y')")[2:] == [0, 0]
