@@ -14,7 +14,7 @@ EXTENSION = "hangup.websocket"
 class Member:
     """A WebSocket that may be in groups, from before it is accepted."""
 
-    __slots__ = ("_is_refused", "_wait", "mailbox", "native")
+    __slots__ = ("__weakref__", "_is_refused", "_wait", "mailbox", "native")
 
     def __init__(self) -> None:
         self.mailbox = _hangup.Mailbox()
