@@ -336,7 +336,7 @@ def test_members_that_are_never_accepted_leave(service: Service, how: str) -> No
 
 @pytest.mark.parametrize("service", [("gthread", "plain"), ("gevent", "plain")], ids="-".join, indirect=True)
 def test_who_waits_for_a_member_whose_object_is_gone(service: Service) -> None:
-    """The application let go of the WebSocket, the broadcaster did not: who waits for room goes on, and ends with it."""
+    """The application let go of the WebSocket, the broadcaster did not: who waits for room goes on."""
     client = service.client("left")
     assert service.members(1)
     code = """
