@@ -63,19 +63,18 @@ class DisconnectFilter(logging.Filter):
             return True
         action = self._action
         met: tuple[str, ...] = record.__dict__.get("hung_up", ())
-        is_new = action not in met
-        if is_new:
+        if action not in met:
             record.hung_up = (*met, action)
             with _lock:
                 self._counts[cause] = self._counts.get(cause, 0) + 1
                 _totals[ACTIONS[action]] += 1
+            if action != "count" and "demote" not in met and "drop" not in met:
+                summary.note(cause)
         if action == "count":
             return True
-        if is_new and not any(other != "count" for other in met):
-            summary.note(cause)
         if action == "drop":
             return False
-        if record.levelno > logging.DEBUG or not is_new:
+        if record.levelno > logging.DEBUG or met:
             if record.levelno > logging.DEBUG:
                 record.levelno = logging.DEBUG
                 record.levelname = logging.getLevelName(logging.DEBUG)

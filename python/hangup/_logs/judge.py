@@ -105,12 +105,12 @@ def _cause_alone(failure: BaseException, trace: TracebackType | None, logger: st
         if label is None or failure.filename is not None or logger not in TABLE:  # type: ignore[attr-defined]
             return None
         return label if raised_in(trace, logger) is SERVER else None
-    if not _tells_itself(failure):
+    if isinstance(failure, OSError) and not _tells_itself(failure):
         return None
     if type(failure).__name__ in NAMES and is_ending(failure, trace, logger):
         return None if _is_ours(failure) else LEFT
     if not isinstance(failure, OSError) or failure.errno is None:
-        several = _members(failure)
+        several = _members(failure) if type(failure).__name__ in _GROUPS else ()
         if several:
             causes = [cause(each, each.__traceback__, logger) for each in several]
             return causes[0] if None not in causes else None
@@ -155,12 +155,10 @@ def _without_exception(record: logging.LogRecord) -> str | None:
     return None
 
 
-def _tells_itself(failure: BaseException) -> bool:
-    """False for an OSError that computes its errno or its file name: that is anybody's code, and may raise."""
+def _tells_itself(failure: OSError) -> bool:
+    """False for one that computes its errno or its file name: that is anybody's code, and may raise."""
     kind: Any = type(failure)
-    return not isinstance(failure, OSError) or (
-        kind.errno is OSError.errno and kind.filename is OSError.filename
-    )
+    return kind.errno is OSError.errno and kind.filename is OSError.filename
 
 
 def _members(failure: BaseException) -> tuple[BaseException, ...]:
