@@ -189,3 +189,26 @@ def test_eventlets_websocket_writes_go_through_the_table() -> None:
     assert "eventlet.greenio.base ''" in out
     assert "shop '[Errno 32] x'" in out
     assert "eventlet '[Errno 9] x'" in out
+
+
+@pytest.mark.parametrize("hub", sorted(GREENLETS))
+def test_a_hook_into_a_hub_that_came_later_stays(hub: str) -> None:
+    """As with ``threading.excepthook``: what an application put on top of ours is not ours to take away."""
+    pytest.importorskip(hub)
+    assert "ok" in run(
+        GREENLETS[hub]
+        + """
+    import hangup
+    hangup.install()
+    def on_top(ours):
+        return lambda *args: ours(*args)
+    later = [on_top(getattr(*place)) for place in places]
+    for place, hook in zip(places, later):
+        setattr(*place, hook)
+    hangup.uninstall()
+    assert [getattr(*place) for place in places] == later
+    hangup.install(), hangup.uninstall()
+    assert [getattr(*place) for place in places] == later
+    print("ok")
+    """
+    )

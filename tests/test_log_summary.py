@@ -194,6 +194,24 @@ def test_under_a_hub_it_is_a_greenlet_that_says_it(patch: str) -> None:
     assert "summary.py" not in lines  # in a traceback; eventlet's patching prints one of its own
 
 
+def test_under_gevent_it_keeps_nobody_from_the_end() -> None:
+    """``gevent.wait()`` returns when only the summary is due, and it is said at exit."""
+    pytest.importorskip("gevent")
+    lines = run(
+        """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent, time
+    """
+        + BEGIN
+        + """
+    began = time.monotonic()
+    assert gevent.wait(timeout=15) and time.monotonic() - began < 10
+    """
+    )
+    assert len(SHAPE.findall(lines)) == 1, lines
+
+
 CONF = """
     from hangup.gunicorn import *
 """

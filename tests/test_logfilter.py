@@ -313,9 +313,10 @@ def test_a_forked_child_counts_from_zero_and_is_not_stuck() -> None:
         from hangup._logs import filter as books
         from hangup.exceptions import PeerGone
         error = PeerGone(errno.EPIPE, "x")
-        record = logging.LogRecord("gunicorn.error", 40, "f", 1, "m", (), (PeerGone, error, None))
+        def record():
+            return logging.LogRecord("gunicorn.error", 40, "f", 1, "m", (), (PeerGone, error, None))
         quiet = DisconnectFilter("count")
-        quiet.filter(record)
+        quiet.filter(record())
         held, done = threading.Event(), threading.Event()
         def hold():
             with books._lock:
@@ -326,7 +327,7 @@ def test_a_forked_child_counts_from_zero_and_is_not_stuck() -> None:
         held.wait()
         child = os.fork()
         if not child:
-            quiet.filter(record)
+            quiet.filter(record())
             os._exit(0 if quiet.counts() == {"pipe": 1} and logfilter.statistics()["log_counted"] == 1 else 1)
         status = os.waitpid(child, 0)[1]
         done.set()

@@ -40,13 +40,17 @@ def uninstall() -> None:
     wrapped = []
     while _replaced:
         owner, name, stock, ours = _replaced.pop()
-        if (
-            owner is threading and getattr(owner, name) is not ours
-        ):  # somebody's hook goes on to ours, which is quiet now
+        if _is_judged(owner) and getattr(owner, name) is not ours:
+            # somebody's hook goes on to ours, which is quiet now
             wrapped.append((owner, name, stock, ours))
         else:
             setattr(owner, name, stock)
     _replaced.extend(wrapped)
+
+
+def _is_judged(owner: Any) -> bool:
+    """Whether what :func:`listen` put there asks the filter, which :func:`uninstall` takes away."""
+    return owner is threading or getattr(owner, "__module__", "").partition(".")[0] in ("gevent", "eventlet")
 
 
 def listen() -> None:

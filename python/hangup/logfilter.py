@@ -13,8 +13,8 @@ by the one that is being handled. That is so when the exception is
 Messages that never carry an exception are matched by their text, and only if the server's own code logs them.
 
 EBADF, ENOTSOCK and :class:`hangup.OwnershipViolation`, alone or anywhere in the chain, always pass: they
-are defects on our side. What is matched is always counted, per filter and for the process, and summed up in one line
-a minute; a forked child starts counting at zero.
+are defects on our side. What is matched is always counted, once however many filters meet it: by the first of them, and
+for the process. It is summed up in one line a minute; a forked child starts counting at zero.
 
 How: a plain :class:`logging.Filter`, for a logger or a handler, without patching anything. gunicorn keeps
 filters of its loggers when it sets them up and when it reloads. What never reaches logging is brought to it by

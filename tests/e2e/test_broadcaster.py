@@ -65,9 +65,17 @@ def app(environ, start_response):
     if not path.startswith("/plain/"):
         return flask_app(environ, start_response)
     try:
-        serve(hangup.WebSocket(environ), path[7:])
+        if path == "/plain/left":
+            leave(hangup.WebSocket(environ))
+        else:
+            serve(hangup.WebSocket(environ), path[7:])
     except hangup.HangupError:
-        return []
+        pass
+    return []
+
+def leave(ws):
+    everybody.add(ws)
+    ws.send("hello")
 """
 )
 
@@ -90,6 +98,13 @@ try:
     from starlette.websockets import WebSocket, WebSocketDisconnect
 except ImportError:
     WebSocket = None
+
+async def refused(scope, receive, send):
+    await receive()
+    everybody.add(scope)
+    assert scope in everybody
+    if scope["path"].endswith("close"):
+        await send({"type": "websocket.close"})
 
 async def starlette(scope, receive, send):
     ws = WebSocket(scope, receive, send)
@@ -302,3 +317,46 @@ here['emitter'].start()
         assert slow.recv() == str(number).ljust(1_000_000)
     assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") == 100, 10)
     assert service.run("here['emitter'].join()") is None
+
+
+@pytest.mark.parametrize("service", [("asyncio", "plain")], ids="-".join, indirect=True)
+@pytest.mark.parametrize("how", ["close", "return"])
+def test_members_that_are_never_accepted_leave(service: Service, how: str) -> None:
+    """An application that adds a WebSocket and then refuses it does not keep it for ever."""
+    there = service.client("a")
+    url = f"ws://127.0.0.1:{service.server.port}/refused/{how}"
+    for _ in range(3):
+        with pytest.raises(websocket.WebSocketBadStatusException):
+            websocket.create_connection(url, timeout=20)
+    assert service.run("result = everybody.send('x')")[2:] == [3, 0]
+    assert there.recv() == "x"
+    assert service.members(1)
+    assert service.run("result = everybody.send('y')")[2:] == [0, 0]
+
+
+@pytest.mark.parametrize("service", [("gthread", "plain"), ("gevent", "plain")], ids="-".join, indirect=True)
+def test_who_waits_for_a_member_whose_object_is_gone(service: Service) -> None:
+    """The application let go of the WebSocket, the broadcaster did not: who waits for room goes on."""
+    client = service.client("left")
+    assert service.members(1)
+    code = """
+kept = []
+def emits():
+    for number in range(100):
+        kept.append(sum(everybody.send("x" * 1_000_000, policy="block")))
+here["kept"], here["emitter"] = kept, threading.Thread(target=emits)
+here["emitter"].start()
+"""
+    assert service.run(code) is None
+    seen = [-1]
+
+    def is_waiting() -> bool:
+        seen.append(service.run("time.sleep(0.2); result = len(here['kept'])"))
+        return 0 < seen[-1] == seen[-2] < 100
+
+    assert service.server.wait_until(is_waiting, 10), seen
+    for _ in range(50):
+        assert len(client.recv()) == 1_000_000
+    assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") > seen[-1], 10)
+    reset(client.sock)
+    assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") == 100, 10)

@@ -28,7 +28,8 @@ _installed: DisconnectFilter | None = None
 
 
 class DisconnectFilter(logging.Filter):
-    """Finds the records that only say that a client left.
+    """Finds the records that only say that a client left. Several filters may meet the same record, or one of them on
+    several handlers: it is counted once for each action (its attribute ``hung_up`` says for which).
 
     Args:
         action: "demote" makes them DEBUG, and lets them through only where their logger is enabled for
@@ -61,22 +62,27 @@ class DisconnectFilter(logging.Filter):
         if cause is None:
             return True
         action = self._action
-        with _lock:
-            self._counts[cause] = self._counts.get(cause, 0) + 1
-            _totals[ACTIONS[action]] += 1
+        met: tuple[str, ...] = record.__dict__.get("hung_up", ())
+        if action not in met:
+            record.hung_up = (*met, action)
+            with _lock:
+                self._counts[cause] = self._counts.get(cause, 0) + 1
+                _totals[ACTIONS[action]] += 1
+            if action != "count" and "demote" not in met and "drop" not in met:
+                summary.note(cause)
         if action == "count":
             return True
-        summary.note(cause)
         if action == "drop":
             return False
-        if record.levelno > logging.DEBUG:
-            record.levelno = logging.DEBUG
-            record.levelname = logging.getLevelName(logging.DEBUG)
+        if record.levelno > logging.DEBUG or met:
+            if record.levelno > logging.DEBUG:
+                record.levelno = logging.DEBUG
+                record.levelname = logging.getLevelName(logging.DEBUG)
             # getLogger() takes the lock of all of logging
             logger = logging.root.manager.loggerDict.get(record.name)
             if not isinstance(logger, logging.Logger):
                 logger = logging.getLogger(record.name)
-            return logger.isEnabledFor(logging.DEBUG)
+            return logger.isEnabledFor(record.levelno)
         return True
 
     def counts(self) -> dict[str, int]:

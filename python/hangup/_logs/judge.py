@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import Broken, Busy, CannotGuard, ClosedHere, HangupError, OwnershipViolation, PeerGone
 from .endings import NAMES, is_ending
@@ -52,6 +52,7 @@ _TLS_ENDS = ("SSLEOFError", "SSLZeroReturnError")
 #: What an ending is counted as.
 LEFT = "left"
 _GROUPS = ("ExceptionGroup", "BaseExceptionGroup")
+_OF_GROUPS = ("builtins", "exceptiongroup")
 
 _SAYING = {
     name: (*(text.begins for text in row.texts), *(printed.begins for printed in row.printed))
@@ -104,11 +105,13 @@ def _cause_alone(failure: BaseException, trace: TracebackType | None, logger: st
         if label is None or failure.filename is not None or logger not in TABLE:  # type: ignore[attr-defined]
             return None
         return label if raised_in(trace, logger) is SERVER else None
+    if isinstance(failure, OSError) and not _tells_itself(failure):
+        return None
     if type(failure).__name__ in NAMES and is_ending(failure, trace, logger):
         return None if _is_ours(failure) else LEFT
     if not isinstance(failure, OSError) or failure.errno is None:
-        several = getattr(failure, "exceptions", None)
-        if isinstance(several, tuple) and several and type(failure).__name__ in _GROUPS:
+        several = _members(failure) if type(failure).__name__ in _GROUPS else ()
+        if several:
             causes = [cause(each, each.__traceback__, logger) for each in several]
             return causes[0] if None not in causes else None
         label = _WITHOUT_ERRNO.get(type(failure).__name__)
@@ -152,9 +155,23 @@ def _without_exception(record: logging.LogRecord) -> str | None:
     return None
 
 
+def _tells_itself(failure: OSError) -> bool:
+    """False for one that computes its errno or its file name: that is anybody's code, and may raise."""
+    kind: Any = type(failure)
+    return kind.errno is OSError.errno and kind.filename is OSError.filename
+
+
+def _members(failure: BaseException) -> tuple[BaseException, ...]:
+    """Of a group, that of Python or of the ``exceptiongroup`` package; others may compute what they are asked for."""
+    if type(failure).__name__ not in _GROUPS or type(failure).__module__ not in _OF_GROUPS:
+        return ()
+    members: tuple[BaseException, ...] = failure.exceptions  # type: ignore[attr-defined]
+    return members
+
+
 def _is_ours(failure: BaseException) -> bool:
     return isinstance(failure, OwnershipViolation) or (
-        isinstance(failure, OSError) and failure.errno in _OURS
+        isinstance(failure, OSError) and (not _tells_itself(failure) or failure.errno in _OURS)
     )
 
 
@@ -165,7 +182,9 @@ def _chain(failure: BaseException) -> Iterator[BaseException]:
     while waiting:
         link = waiting.pop()
         context = None if link.__suppress_context__ else link.__context__
-        for behind in (link.__cause__, context):
+        # those of a group that is handed over are judged one by one
+        members = () if link is failure else _members(link)
+        for behind in (link.__cause__, context, *members):
             if behind is not None and id(behind) not in seen:
                 seen.add(id(behind))
                 waiting.append(behind)

@@ -15,6 +15,7 @@ import atexit
 import logging
 import math
 import os
+import sys
 import threading
 import time
 
@@ -104,7 +105,11 @@ def forget() -> None:
 
 def _say_later(seconds: float) -> None:
     global _is_sleeping
-    time.sleep(seconds)
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("_thread"):  # this is a greenlet
+        sys.modules["gevent"].sleep(seconds, ref=False)  # gevent.wait() does not wait for it
+    else:
+        time.sleep(seconds)
     _is_sleeping = False
     say()
 

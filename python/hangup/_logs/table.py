@@ -219,7 +219,7 @@ TABLE: Mapping[str, Source] = {
         server=("uvicorn", "websockets.legacy"),
         carriers=_CARRIERS,
         apart=(*_APART, *_UVICORN_APART),
-        runs_app=frozenset({"run_asgi", "__call__"}),
+        runs_app=frozenset({"run_asgi", "__call__", "wsgi"}),
         looks_like="Exception in ASGI application … starlette.websockets.WebSocketDisconnect: (1006, '')",
         means="the application did not catch that its client left. `ASGI callable returned without completing "
         "response.` is logged only while the client is there, and passes",

@@ -153,6 +153,7 @@ class NativeProtocol(asyncio.Protocol):
     def _finish(self) -> None:
         self._is_done = True
         if self._native is None:
+            self._member.refuse()
             self._respond_500()
             self.transport.close()
             return

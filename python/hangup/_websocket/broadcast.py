@@ -113,7 +113,9 @@ class Broadcaster:
         message = _hangup.Message([data])
         *fates, early, refused = message.broadcast([self._group], excluded, how.policy, coalesce)
         how.add(*fates)
-        how.add(0, 0, 0, len(early))
+        for number in early:
+            member = self._members.get(number)
+            how.count("gone" if member is None or member.is_over else "dropped")
         for number in refused:
             member = self._members.get(number)
             how.count("gone" if member is None else self._offer_again(message, member, how))

@@ -14,12 +14,13 @@ EXTENSION = "hangup.websocket"
 class Member:
     """A WebSocket that may be in groups, from before it is accepted."""
 
-    __slots__ = ("_wait", "mailbox", "native")
+    __slots__ = ("__weakref__", "_is_refused", "_wait", "mailbox", "native")
 
     def __init__(self) -> None:
         self.mailbox = _hangup.Mailbox()
         #: The native connection, once there is one.
         self.native: Any = None
+        self._is_refused = False
 
     def attach(self, native: Any, wait: Callable[[Any, int], None] = wait_in_thread) -> None:
         """It is accepted; ``wait`` is for room, see :mod:`.room`."""
@@ -27,11 +28,15 @@ class Member:
         self._wait = wait
         self.mailbox.attach(native)
 
+    def refuse(self) -> None:
+        """It will not be accepted: the application does not want it, or the client left before."""
+        self._is_refused = True
+
     def wait_for_room(self) -> None:
         """Until the client has taken half of what waits for it, or is gone."""
         self._wait(self.native, self.native.queued // 2)
 
     @property
     def is_over(self) -> bool:
-        """The connection has ended."""
-        return self.native is not None and self.native.ending is not None
+        """The connection has ended, or will never be one."""
+        return self._is_refused if self.native is None else self.native.ending is not None

@@ -101,9 +101,12 @@ class WebSocket:
                 lambda native: _hangup.WebSocket(taken.fd, taken.early, native, tells=True, **limits),
             )
             self._native = self._inbox.native
-            weakref.finalize(self, dispatcher.forget, self._native).atexit = False
         self._wait = wait_in_thread if self._inbox is None else self._inbox.room.wait
         self._member = Member()
+        if (
+            self._inbox is not None
+        ):  # a broadcaster may keep the member, and wait for room, when this object is gone
+            weakref.finalize(self._member, dispatcher.forget, self._native).atexit = False
         self._member.attach(self._native, self._wait)
         key = id(self)
         _open[key] = weakref.ref(self, lambda _: _open.pop(key, None))
