@@ -46,7 +46,10 @@ impl Page {
         let place = ptr::from_ref(self).cast_mut().cast::<c_void>();
         // SAFETY: an old size of 0 leaves the old mapping as it is, and maps what it shares once more (mremap(2)).
         let start = unsafe { mm::mremap(place, 0, PAGE, MremapFlags::MAYMOVE) }.map_err(raw)?;
-        Ok(SharedWords { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM.raw_os_error())?, len: PAGE_WORDS })
+        Ok(SharedWords {
+            start: NonNull::new(start.cast()).ok_or(Errno::NOMEM.raw_os_error())?,
+            len: PAGE_WORDS,
+        })
     }
 }
 
