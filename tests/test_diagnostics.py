@@ -91,6 +91,24 @@ def test_what_comes_too_fast_is_counted(kept: Kept) -> None:
     assert lost() > 0
 
 
+def test_a_handler_that_raises_ends_nothing(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told on stderr, as logging does; the lines behind the one that it failed at are said."""
+    failing, logger = [True], logging.getLogger("hangup.test")
+
+    def fails_once(_record: logging.LogRecord) -> bool:
+        if failing:
+            raise RuntimeError(f"a handler's own bug: {failing.pop()}")
+        return True
+
+    logger.addFilter(fails_once)
+    _hangup.say_from_threads(1, 10)
+    assert wait_until(lambda: len(said(kept)) == 9, 10)
+    _hangup.say_from_threads(1, 10)
+    assert wait_until(lambda: len(said(kept)) == 19, 10)
+    logger.removeFilter(fails_once)
+    assert "a handler's own bug: True" in capsys.readouterr().err
+
+
 def test_a_forked_child_says_its_own_things(kept: Kept) -> None:
     reader, writer = os.pipe()
     pid = os.fork()

@@ -223,6 +223,55 @@ def test_what_a_background_thread_leaks_is_not_a_request_s(service: Service) -> 
     assert service.named() == []
 
 
+def test_a_request_that_runs_for_hours_hides_no_leak(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream beside all others: whose requests leave something behind is told by when it appears."""
+    monkeypatch.setattr(_endpoints, "LONG", 0.0)
+    service.tracker.begin("a stream")
+    leaks, chance = service.leaks(10), random.Random(1)
+    for _ in range(2000):
+        name = chance.choice(service.names)
+        service.request(name, *([leaks] if name == "GET /a" else []), service.waits_for_its_database)
+    assert service.named() == ["GET /a"]
+
+
+def test_one_that_leaks_does_not_hide_another(service: Service) -> None:
+    """That leaks less."""
+    habits, chance = {"GET /more": service.leaks(20), "GET /less": service.leaks(40)}, random.Random(1)
+    for _ in range(4000):
+        name = chance.choice(list(habits))
+        service.request(name, habits[name], service.waits_for_its_database)
+    assert set(service.named()) == set(habits)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_clients_of_a_server_are_nobodys(service: Service, host: str) -> None:
+    """Where it is not hangup that accepts: also of a server that listens at all addresses."""
+    listener = service.stack.enter_context(socket.create_server((host, 0)))
+    client = service.stack.enter_context(socket.create_connection(("127.0.0.1", listener.getsockname()[1])))
+    accepted = service.stack.enter_context(listener.accept()[0])
+
+    def survives(sock: socket.socket) -> bool:
+        suspect = _endpoints._Suspect(sock.fileno(), 0, _endpoints._Window({}), 0.0)
+        return _endpoints._survivor(suspect) is not None
+
+    assert survives(client)
+    assert not survives(accepted)
+
+
+def test_flask_without_signals_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 2.3 they need a library that may not be there; then to connect to one raises RuntimeError."""
+    flask = pytest.importorskip("flask")
+
+    class Signal:
+        def connect(self, _receiver: object) -> None:
+            raise RuntimeError("Signalling support is unavailable")
+
+    monkeypatch.setattr(flask, "request_started", Signal())
+    _routes.follow_flask()
+
+
 def test_names_are_bounded_and_plain() -> None:
     """Whatever clients ask for."""
     tracker = _endpoints.Tracker()

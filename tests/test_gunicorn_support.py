@@ -55,3 +55,20 @@ def test_a_worker_whose_handle_has_other_parameters_is_refused() -> None:
     verdict = judge("27.0.1", changed)
     assert not verdict.guarded
     assert "handle" in verdict.reason
+
+
+def test_a_hook_gets_what_it_takes_by_position() -> None:
+    """As gunicorn counts it: what has to be named is the hook's own."""
+    import hangup.gunicorn
+
+    calls: list[tuple[object, ...]] = []
+
+    def post_request(worker: object, req: object, *, quiet: bool = True) -> None:
+        calls.append((worker, req, quiet))
+
+    configuration: dict[str, object] = {"post_request": post_request}
+    hangup.gunicorn.install(configuration)
+    chained: object = configuration["post_request"]
+    assert callable(chained)
+    chained("worker", "request", {}, None)
+    assert calls == [("worker", "request", True)]

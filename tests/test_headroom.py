@@ -127,3 +127,30 @@ def test_senseless_arguments_are_refused(wrong: str) -> None:
         sys.exit(1)
         """
     )
+
+
+def test_a_watch_where_descriptors_must_be_listed_outlives_their_end() -> None:
+    """Before Linux 6.2: to list them takes one."""
+    passes(
+        """
+        from hangup import _headroom, _hangup
+        class Older:
+            def __getattr__(self, name):
+                return getattr(_hangup, name)
+            def count(self):
+                return (-1, *_hangup.count()[1:])
+        _headroom._hangup = Older()
+        limit(64)
+        breaches, hoard = [], []
+        with fds.watch(at=0.99, on_breach=breaches.append, interval=0.01):
+            def is_breached():
+                try:
+                    hoard.append(os.dup(0))
+                except OSError:  # the watch may have had the last one for a moment
+                    return breaches
+            wait_until(is_breached)
+            while hoard:
+                os.close(hoard.pop())
+        assert [breach.open for breach in breaches] == [64]
+        """
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -87,3 +89,22 @@ def test_another_protocol_is_refused() -> None:
 def test_a_port_alone_is_of_the_loopback_interface(address: str, place: Any) -> None:
     """Whoever wants more says so."""
     assert ops._parsed(address)[1] == place
+
+
+@pytest.mark.parametrize("address", ["a port", "65536", "127.0.0.1:-1"])
+def test_what_is_no_port_is_refused_where_it_is_seen(address: str) -> None:
+    """Not in the process beside the master."""
+    with pytest.raises(ValueError, match="port"):
+        ops.start(address)
+
+
+def test_only_a_socket_gives_way_to_a_socket(tmp_path: Path) -> None:
+    """A stale one is replaced; a file that somebody named by mistake is left alone."""
+    stale, file = tmp_path / "stale.sock", tmp_path / "file"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(stale))
+    file.write_text("precious")
+    ops._remove_stale(str(stale))
+    ops._remove_stale(str(file))
+    assert not stale.exists()
+    assert file.read_text() == "precious"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 import pytest
-from hangup import _install
+from hangup import _install, _sessions
 
 socketio = pytest.importorskip("socketio")
 hypothesis = pytest.importorskip("hypothesis")
@@ -115,3 +116,31 @@ def test_a_manager_that_asks_for_more_of_its_subclasses_is_left_alone() -> None:
     server = socketio.Server(client_manager=Registered(), async_mode="threading")
     _install.take_over_socketio(server)
     assert type(server.manager) is Registered
+
+
+def test_the_rooms_of_a_stock_manager_are_read_while_others_enter_and_leave() -> None:
+    """As far as they are there; whoever asks for a snapshot gets one."""
+    manager = socketio.Manager()
+    manager.set_server(socketio.Server(async_mode="threading"))
+    sid, over = manager.connect("session", "/"), threading.Event()
+
+    def enters_and_leaves() -> None:
+        while not over.is_set():
+            for room in range(500):
+                socketio.Manager.basic_enter_room(manager, sid, "/", room, "session")
+            for room in range(1, 500):
+                socketio.Manager.basic_leave_room(manager, sid, "/", room)
+
+    visitor = threading.Thread(target=enters_and_leaves)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    visitor.start()
+    try:
+        for _ in range(3000):
+            sids, rooms = _sessions._memberships(manager, "session")
+            assert sids == (("/", sid),)
+            assert {room for _, room in rooms} <= set(range(500))
+    finally:
+        over.set()
+        visitor.join()
+        sys.setswitchinterval(interval)

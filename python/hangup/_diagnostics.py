@@ -17,9 +17,12 @@ Not promised
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
+import sys
 import threading
+import traceback
 from typing import Any, Callable
 
 from . import _hangup
@@ -59,7 +62,10 @@ def say() -> None:
     """Logs what waits. Never waits for more."""
     rows, lost = _hangup.take_diagnostics()
     for row in rows:
-        _log(*row)
+        try:
+            _log(*row)
+        except Exception:  # a handler's, or a filter's: the next lines are said nevertheless
+            _complain()
     if lost:
         logging.getLogger("hangup").warning("hangup: %d native log lines were lost: they came too fast", lost)
 
@@ -78,6 +84,12 @@ def _log(
     record.created, record.msecs = created, created % 1 * 1000
     record.threadName = thread or "(native)"
     logger.handle(record)
+
+
+def _complain() -> None:
+    if logging.raiseExceptions and sys.stderr is not None:  # as logging does of its own handlers
+        with contextlib.suppress(OSError, ValueError):
+            traceback.print_exc()
 
 
 def _read(signal: int) -> None:

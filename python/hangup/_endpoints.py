@@ -27,7 +27,9 @@ Not promised
 
 from __future__ import annotations
 
+import collections
 import gc
+import itertools
 import logging
 import math
 import threading
@@ -35,7 +37,7 @@ import time
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple, Optional
 
-from . import _hangup, _routes
+from . import _hangup, _listeners, _routes
 
 logger = logging.getLogger("hangup")
 
@@ -168,11 +170,9 @@ class Tracker:
 
     def end(self, request: Hashable, name: str) -> None:
         """It has ended."""
-        known = self._endpoints.get(name)
-        if known is None:
-            if len(self._endpoints) >= NAMES:
-                name = OTHERS
-            known = self._endpoints.setdefault(name, _Known(name))
+        if name not in self._endpoints and len(self._endpoints) >= NAMES:
+            name = OTHERS
+        known = self._endpoints.get(name) or self._endpoints.setdefault(name, _Known(name))
         known.requests += 1
         self._finished += 1
         self._unseen += 1
@@ -266,20 +266,27 @@ class Tracker:
                 survivor = _survivor(suspect)
                 if survivor is not None:
                     self._survivors[key] = survivor
-        for known in list(self._endpoints.values()):
-            if not known.is_leaking and known.name != OTHERS:
-                self._judge_endpoint(known)
+        named = {name for name, known in list(self._endpoints.items()) if known.is_leaking}
+        survivors = list(self._survivors.values())
+        unexplained = [one for one in survivors if named.isdisjoint(one.suspect.window.names)]
+        counts = collections.Counter(
+            itertools.chain(*(list(one.suspect.window.names) for one in unexplained))
+        )
+        del counts[OTHERS]  # what runs for hours is there at each appearance
+        (worst, most), (_, second) = [*counts.most_common(2), ("", 0), ("", 0)][:2]
+        if most > max(LEAST, second):
+            self._judge_endpoint(self._endpoints[worst], unexplained)
 
     def _left_by(self, name: str) -> list[_Survivor]:
         return [one for one in list(self._survivors.values()) if name in one.suspect.window.names]
 
-    def _judge_endpoint(self, known: _Known) -> None:
-        left = self._left_by(known.name)
-        crowd = max(self._crowd, threading.active_count() - 1)
-        allowed = max(LEAST, ALLOWANCE + crowd, known.patience)
-        if len(left) <= allowed or not _is_steady(known, left) or not self._is_its_own(known, left):
+    def _judge_endpoint(self, known: _Known, beside: list[_Survivor]) -> None:
+        """Nobody else explains so many of what nobody named explains."""
+        left = [one for one in beside if known.name in one.suspect.window.names]
+        allowed = max(LEAST, ALLOWANCE + max(self._crowd, threading.active_count() - 1), known.patience)
+        if len(left) <= allowed or not _is_steady(known, left) or not self._is_its_own(known, left, beside):
             return
-        background = sum(not one.suspect.window.names for one in list(self._survivors.values()))
+        background = sum(not one.suspect.window.names for one in beside)
         if known.returned * 4 > len(left) or background * 4 > len(left):
             return
         used = [one for one in left if one.wear is not None and _hangup.wear(one.suspect.fd) != one.wear]
@@ -302,14 +309,11 @@ class Tracker:
             ", ".join(_examples(left)),
         )
 
-    def _is_its_own(self, known: _Known, left: list[_Survivor]) -> bool:
+    def _is_its_own(self, known: _Known, left: list[_Survivor], beside: list[_Survivor]) -> bool:
         """Whether they appeared in its requests, rather than beside them."""
-        others = [len(self._left_by(name)) for name in list(self._endpoints) if name != known.name]
-        if any(count >= len(left) for count in others):
-            return False
         if sum(len(one.suspect.window.names) == 1 for one in left) * 2 > len(left):
             return True
-        sharp = [one for one in list(self._survivors.values()) if one.suspect.window.is_sharp]
+        sharp = [one for one in beside if one.suspect.window.is_sharp]
         usual = known.controls / max(self._controls, 1)
         hits = sum(known.name in one.suspect.window.names for one in sharp)
         return hits == len(sharp) and 0 < usual < 1 and hits * math.log(usual) < math.log(CHANCE)
@@ -317,12 +321,10 @@ class Tracker:
     def figures(self) -> tuple[Endpoint, ...]:
         """The worst first."""
         found = []
-        for known in list(self._endpoints.values()):
-            left = self._left_by(known.name)
-            examples = tuple(_examples(left))
-            found.append(
-                Endpoint(known.name, known.requests, len(left), known.returned, known.is_leaking, examples)
-            )
+        for name, known in list(self._endpoints.items()):
+            left = self._left_by(name)
+            figures = (len(left), known.returned, known.is_leaking, tuple(_examples(left)))
+            found.append(Endpoint(name, known.requests, *figures))
         return tuple(sorted(found, key=lambda one: (-one.is_leaking, -one.left_behind, one.name)))
 
     def left_behind(self) -> Iterator[tuple[int, Any, float, str]]:
@@ -340,8 +342,8 @@ def _survivor(suspect: _Suspect) -> Optional[_Survivor]:
     if found is None:
         return None
     kind, path, local, remote, owned = found
-    # A server's own connections, where it is not hangup that accepts, are bound to its listener's address.
-    is_served = (kind == "tcp" and local in _listening()) or (kind == "unix" and bool(local))
+    # A server's own connections, where it is not hangup that accepts, have its listener's port.
+    is_served = bool(local and (kind == "unix" or (kind == "tcp" and _listeners.listens_at(local[1]))))
     if owned or is_served:
         return None
     name = path if path is not None else remote or local
@@ -365,11 +367,6 @@ def _is_steady(known: _Known, left: list[_Survivor]) -> bool:
 
 def _examples(left: list[_Survivor]) -> list[str]:
     return sorted({one.what for one in left})[:3]
-
-
-def _listening() -> set[Any]:
-    census = _hangup.Census()
-    return {census.row(place)[4] for place in census.in_state("listen")}
 
 
 _tracker: Optional[Tracker] = None

@@ -11,6 +11,7 @@ Not promised
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -49,7 +50,12 @@ def usage() -> tuple[int, int]:
     """How many descriptors are open, and how many may be."""
     found, _, limit = _hangup.count()
     if found < 0:
-        found = len(os.listdir("/proc/self/fd")) - 1  # the listing's own
+        try:
+            found = len(os.listdir("/proc/self/fd")) - 1  # the listing's own
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            found = limit  # there is none left to list them with
     return found, limit
 
 

@@ -7,6 +7,7 @@ Promised
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import sys
@@ -35,7 +36,8 @@ def follow_flask() -> None:
     """Has Flask say the rule of each request, if it is imported: afterwards it has forgotten it."""
     flask = sys.modules.get("flask")
     if flask is not None:
-        flask.request_started.connect(_remember_rule)
+        with contextlib.suppress(RuntimeError):  # before 2.3 signals need a library that may not be there
+            flask.request_started.connect(_remember_rule)
 
 
 def _remember_rule(_app: Any, **_more: Any) -> None:

@@ -52,9 +52,14 @@ def _memberships(manager: Any, eio_sid: str) -> tuple[tuple[Any, ...], tuple[Any
         if sid is not None:
             sids.append((namespace, sid))
             known = getattr(manager, "_rooms_of", None)
-            there = manager.get_rooms(sid, namespace) if known is None else known.get((namespace, sid), ())
+            there = _rooms(manager, sid, namespace) if known is None else known.get((namespace, sid), ())
             rooms += [(namespace, room) for room in list(there) if room not in (None, sid)]
     return tuple(sids), tuple(rooms)
+
+
+def _rooms(manager: Any, sid: str, namespace: str) -> list[Any]:
+    """As ``get_rooms()`` says, which fails where others enter and leave meanwhile."""
+    return [room for room, members in list(manager.rooms.get(namespace, {}).items()) if sid in members]
 
 
 def _native(session: Any) -> Any:

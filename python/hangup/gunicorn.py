@@ -121,7 +121,8 @@ def _chained(ours: Callable[..., None], theirs: Optional[Callable[..., None]]) -
     # gunicorn leaves out what a post_request does not take
     parameters = inspect.signature(theirs).parameters.values()
     takes_all = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
-    wanted = None if takes_all else len(parameters)
+    positional = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    wanted = None if takes_all else len(positional)
 
     @functools.wraps(ours)  # gunicorn counts the parameters
     def chained(*args: Any) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -93,8 +94,8 @@ def _answer(method: str, path: str, master: Optional[int] = None) -> tuple[int, 
 def _runs(pid: int) -> bool:
     """Whether it exists, and is neither stopped nor a zombie."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZXTt"
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZXTt"
     except OSError:
         return False
 
@@ -104,6 +105,8 @@ def _parsed(address: str) -> tuple[socket.AddressFamily, Any]:
         return socket.AF_UNIX, address[len("unix:") :]
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
+    if not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{address!r} is neither unix:path nor ends with a port")
     return (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, int(port))
 
 
@@ -167,7 +170,8 @@ def _remove_stale(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            if stat.S_ISSOCK(os.lstat(path).st_mode):  # files refuse as well
+                os.unlink(path)
         except FileNotFoundError:
             pass
 
@@ -179,7 +183,7 @@ def _serve(address: str, master: int) -> None:
             server = _Server(address, master)
         except OSError as error:  # another master's, which is about to leave, perhaps
             if not told:
-                sys.stderr.write(f"hangup: {address}: {error.strerror}; trying again\n")
+                sys.stderr.write(f"hangup: {address}: {error.strerror or error}; trying again\n")
             told = True
             time.sleep(0.5)
             continue

@@ -193,6 +193,75 @@ def test_a_healthy_service_has_no_finding(tmp_path: Path, stack: tuple[str, str]
         leaves(stays)
 
 
+FAULTY = """
+import json, os, socket, struct, threading
+from flask import Flask, request
+from flask_socketio import SocketIO
+import hangup
+from hangup import _leaks
+_leaks.PASSING = 1.0
+app = Flask(__name__)
+server = SocketIO(
+    app, async_mode=MODE, cors_allowed_origins="*", ping_interval=1, ping_timeout=1, monitor_clients=False
+)
+kept = []
+
+@app.get("/forget")
+def forget():
+    server.server.eio.sockets.clear()
+    return "x"
+
+@app.get("/keep")
+def keep():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    theirs.sendall(b"x")
+    ours.recv(1)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    kept.append(ours)
+    return "x"
+
+@app.get("/stay")
+def stay():
+    (request.environ.get("gunicorn.socket") or request.environ["werkzeug.socket"]).close()
+    threading.Event().wait(30)
+
+@app.get("/")
+def facts():
+    return {"pid": os.getpid(), "leaks": [leak._asdict() for leak in hangup.fds.leaks(0.0)]}
+"""
+
+
+@pytest.mark.parametrize("stack", [STACKS[0], STACKS[5]], ids="-".join)
+def test_each_kind_of_leak_is_found(tmp_path: Path, stack: tuple[str, str]) -> None:
+    """A reset that nobody closes for, a handler that stays inside what it closed, sessions and WebSockets alone."""
+    socketio = pytest.importorskip("socketio")
+    pytest.importorskip("websocket")
+    pytest.importorskip("flask_socketio")
+    mode = "gevent" if stack[1] == "gevent" else "threading"
+    with serving(
+        tmp_path, stack, "--graceful-timeout", "1", app=FAULTY.replace("MODE", repr(mode))
+    ) as server:
+        wanted = {"dead", "sid_without_fd", "fd_without_sid"}
+        client = socketio.Client(reconnection=False)
+        client.connect(f"http://127.0.0.1:{server.port}", transports=["websocket"], wait_timeout=20)
+        get(server.port, "/keep", "/forget", "/socket.io/?EIO=4&transport=polling")
+        with socket.create_connection(("127.0.0.1", server.port)) as inside:
+            if mode == "threading":  # under gevent the sockets are the hub's
+                wanted.add("closing")
+                inside.sendall(b"GET /stay HTTP/1.1\r\nHost: x\r\n\r\n")
+            found: list[Any] = []
+
+            def all_found() -> bool:
+                found[:] = server.ask()["leaks"]
+                return {leak["kind"] for leak in found} >= wanted
+
+            assert wait_until(all_found, 15), found
+            leaves(client)
+
+
 LIMITED = """
 import json, os, resource, threading, time
 import hangup

@@ -33,7 +33,7 @@ pub struct TcpInfo {
     pub notsent: u32,
     /// Since anything was heard of the peer. In CLOSE_WAIT: at most for how long.
     pub silent: Duration,
-    /// Payload acknowledged and received.
+    /// Grows with whatever is sent, also while the peer delays its acknowledgement, and with whatever is received.
     pub moved: u64,
 }
 
@@ -56,7 +56,7 @@ impl TcpInfo {
             unacked: word(24),
             silent: Duration::from_millis(word(56).into()),
             rtt: Duration::from_micros(word(68).into()),
-            moved: long(120).wrapping_add(long(128)),
+            moved: long(120).wrapping_add(long(128)).wrapping_add(word(156).into()),
             notsent: word(144),
         })
     }

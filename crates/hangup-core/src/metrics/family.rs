@@ -348,7 +348,13 @@ mod tests {
         let family = Family::new().expect("memory");
         let told = || super::super::reader::read_words(&family.words);
         assert!(told().is_some_and(|read| read.names == names() && read.processes.is_empty()));
-        family.words[header::BASES].store(u64::MAX, Ordering::Relaxed);
-        assert!(told().is_none());
+        for nonsense in [u64::MAX, 0] {
+            family.words[header::BASES].store(nonsense, Ordering::Relaxed);
+            assert!(told().is_none());
+        }
+        for word in [header::VALUES, header::NAMES, header::NAMES_BYTES, header::SLOT_WORDS] {
+            family.words[word].store(0, Ordering::Relaxed);
+        }
+        assert!(told().is_none(), "slots without words");
     }
 }

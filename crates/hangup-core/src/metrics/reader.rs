@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::family::{self, header, Phase, MAGIC, NAME, VERSION};
 use super::owner::Owner;
-use super::page;
+use super::page::{self, LAYOUT};
 use super::slot::{Layout, Slot, NOBODY};
 use super::table::{names, WORDS};
 use crate::fd::sys::SharedWords;
@@ -103,7 +103,12 @@ pub(super) fn read_words(words: &[AtomicU64]) -> Option<Family> {
     let (size, first) = (told(header::SLOT_WORDS), told(header::FIRST_SLOT));
     let end = layout.values.max(layout.bases).checked_add(layout.count)?;
     let text = told(header::NAMES_BYTES);
-    if end > size || first > words.len() || text.div_ceil(8) > first.checked_sub(header::TEXT)? {
+    // A slot begins with its header's words; those are no values.
+    if end > size
+        || layout.values.min(layout.bases) < LAYOUT.values
+        || first > words.len()
+        || text.div_ceil(8) > first.checked_sub(header::TEXT)?
+    {
         return None;
     }
     let text: Vec<u8> = words[header::TEXT..header::TEXT + text.div_ceil(8)]
