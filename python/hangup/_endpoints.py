@@ -2,8 +2,8 @@
 
 Promised
     An endpoint is named in one WARNING when it leaves descriptors behind again and again; :func:`figures` has
-    the figures before that. What a request opens for others (a pool that warms up, a log file that is rotated,
-    a thread's own connection) is not blamed on it.
+    the figures before that. What a request opens for others (a pool, a rotated log, a thread's own connection) is
+    not blamed on it.
 
 How
     A count of the process's descriptors (fstat of ``/proc/self/fd``) after each request says whether something
@@ -20,9 +20,7 @@ How
 
 Not promised
     A leak of less than one descriptor in :data:`RARE` requests, one in a background thread, and which endpoint
-    it is if two always run at the same time. A cache of open files that grows all along, is never used again
-    and is larger than the allowance, looks like a leak. Kernels before 6.2 do not say how many descriptors are
-    open: there, nothing is found.
+    it is if two always run at the same time. Kernels before 6.2 do not count: there, nothing is found.
 """
 
 from __future__ import annotations
@@ -43,11 +41,14 @@ logger = logging.getLogger("hangup")
 
 #: Survivors that are nobody's fault: at least so many, and so many besides one for each request or thread.
 LEAST, ALLOWANCE = 5, 2
+#: Survivors for which nobody else can be blamed: then those that anybody could have left are its own, too.
+ALONE = 3
+#: Threads that run nothing of the application's.
+OURS = ("hangup-log", "hangup-timer", "hangup-watch")
 #: Requests that a descriptor must survive.
 SURVIVES = 32
-#: Names that are kept apart; requests of further ones are :data:`OTHERS`.
-NAMES = 256
-OTHERS = "(others)"
+#: Names that are kept apart, and what requests of further ones are called.
+NAMES, OTHERS = 256, "(others)"
 #: Survivors that are kept.
 KEPT = 1024
 #: Requests that may run at a time.
@@ -283,7 +284,8 @@ class Tracker:
     def _judge_endpoint(self, known: _Known, beside: list[_Survivor]) -> None:
         """Nobody else explains so many of what nobody named explains."""
         left = [one for one in beside if known.name in one.suspect.window.names]
-        allowed = max(LEAST, ALLOWANCE + max(self._crowd, threading.active_count() - 1), known.patience)
+        threads = sum(thread.name not in OURS for thread in threading.enumerate()) - 1
+        allowed = max(LEAST, ALLOWANCE + max(self._crowd, threads), known.patience)
         if len(left) <= allowed or not _is_steady(known, left) or not self._is_its_own(known, left, beside):
             return
         background = sum(not one.suspect.window.names for one in beside)
@@ -310,8 +312,9 @@ class Tracker:
         )
 
     def _is_its_own(self, known: _Known, left: list[_Survivor], beside: list[_Survivor]) -> bool:
-        """Whether they appeared in its requests, rather than beside them."""
-        if sum(len(one.suspect.window.names) == 1 for one in left) * 2 > len(left):
+        """Whether they appeared in its requests, not beside them."""
+        alone = sum(len(one.suspect.window.names) == 1 for one in left)
+        if alone * 2 > len(left) or (alone >= ALONE and len(left) == len(beside)):
             return True
         sharp = [one for one in beside if one.suspect.window.is_sharp]
         usual = known.controls / max(self._controls, 1)

@@ -59,7 +59,8 @@ def _memberships(manager: Any, eio_sid: str) -> tuple[tuple[Any, ...], tuple[Any
 
 def _rooms(manager: Any, sid: str, namespace: str) -> list[Any]:
     """As ``get_rooms()`` says, which fails where others enter and leave meanwhile."""
-    return [room for room, members in list(manager.rooms.get(namespace, {}).items()) if sid in members]
+    there = manager.rooms.get(namespace, {}).copy()  # in one step, where a list of pairs is made in many
+    return [room for room, members in there.items() if sid in members]
 
 
 def _native(session: Any) -> Any:

@@ -65,7 +65,7 @@ pub fn take() -> Vec<Found> {
     let telling =
         (count() > Some(MANY)).then(|| std::thread::Builder::new().spawn(tell)).and_then(Result::ok);
     let numbers: Vec<_> = open_numbers().map(|(fd, cloexec)| (fd, cloexec, sys::socket_cookie(fd))).collect();
-    HIGHEST.fetch_max(numbers.last().map_or(0, |(fd, ..)| *fd), Ordering::Relaxed);
+    HIGHEST.store(numbers.last().map_or(0, |(fd, ..)| *fd), Ordering::Relaxed);
     let told = telling.and_then(|telling| telling.join().ok()).unwrap_or_default();
     let found = numbers.into_iter().filter_map(|(fd, cloexec, cookie)| {
         let told = cookie.and_then(|cookie| told.get(&cookie));
@@ -87,7 +87,7 @@ pub type Identity = (u64, u64);
 const FAR: u64 = 16 * 1024;
 /// How many numbers may be free below one that is open.
 const GAP: RawFd = 256;
-/// The highest number that was ever found open.
+/// The highest number that was found open the last time.
 static HIGHEST: AtomicI32 = AtomicI32::new(0);
 
 /// In place of a device.
@@ -110,7 +110,7 @@ pub fn foreign() -> Vec<(RawFd, Identity)> {
             break; // the kernel gives the lowest number that is free
         }
     }
-    HIGHEST.fetch_max(highest, Ordering::Relaxed);
+    HIGHEST.store(highest, Ordering::Relaxed); // what was high and is gone is not looked for again and again
     found
 }
 
