@@ -30,6 +30,7 @@ def nothing_left_to_say() -> Iterator[None]:
     """Neither before nor after."""
     summary.every(0)
     summary.forget()
+    summary._violations_said = summary._violations()  # other tests provoke some
     yield
     summary.forget()
     summary.every(None)
