@@ -47,10 +47,22 @@ def new_server(**options: Any) -> Any:
     return socketio.Server(async_mode="threading", monitor_clients=False, **options)
 
 
+def new_native_server(**options: Any) -> Any:
+    server = new_server(**options)
+    _install.take_over_socketio(server)
+    return server
+
+
+@pytest.fixture(params=[new_server, new_native_server], ids=["stock", "native"])
+def make_server(request: pytest.FixtureRequest) -> Any:
+    """Makes a python-socketio server, with a manager of its own or a native one."""
+    return request.param
+
+
 @pytest.fixture
-def server() -> Any:
+def server(make_server: Any) -> Any:
     """A python-socketio server."""
-    return new_server()
+    return make_server()
 
 
 @pytest.fixture
@@ -188,11 +200,11 @@ def test_a_dead_session_in_a_room_is_gone(
 
 
 @pytest.mark.parametrize(("look_up", "gone"), [(0, 0), (1, 5)], ids=["before", "during"])
-@pytest.mark.usefixtures("members")
-def test_a_room_that_empties_at_the_wrong_moment_is_not_an_error(
-    server: Any, look_up: int, gone: int
-) -> None:
+def test_a_room_that_empties_at_the_wrong_moment_is_not_an_error(look_up: int, gone: int) -> None:
     """python-socketio looks a room up twice each time; its last client may leave in between."""
+    server = new_server()
+    for _ in range(5):
+        Member(server)
 
     class Emptying(dict[Any, Any]):
         look_ups = 0
@@ -265,9 +277,9 @@ class Queue(socketio.PubSubManager):  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("leaving", [0, 1, 3])
-def test_a_message_queue_gets_the_message_once_whoever_leaves(leaving: int) -> None:
+def test_a_message_queue_gets_the_message_once_whoever_leaves(make_server: Any, leaving: int) -> None:
     """The other processes must not miss it because a client of this one left, nor get it twice."""
-    server = new_server(client_manager=Queue())
+    server = make_server(client_manager=Queue())
     members = [Member(server) for _ in range(5)]
     for member in members[:leaving]:
         leaves_at_its_turn(member)
@@ -280,9 +292,9 @@ def test_a_message_queue_gets_the_message_once_whoever_leaves(leaving: int) -> N
     assert [len(member.events()) for member in members] == [0] * leaving + [1] * (4 - leaving) + [0]
 
 
-def test_a_message_queue_that_is_down_is_the_callers_to_know() -> None:
+def test_a_message_queue_that_is_down_is_the_callers_to_know(make_server: Any) -> None:
     """It is not a client; the local clients have got the message, once."""
-    server = new_server(client_manager=Queue())
+    server = make_server(client_manager=Queue())
     members = [Member(server) for _ in range(3)]
     server.manager.down = True
     with pytest.raises(OSError, match="no broker"):
@@ -355,9 +367,7 @@ def native_server() -> Any:
 
         debug = warning = error = exception = info
 
-    server = new_server(logger=Logger(), engineio_logger=Logger())
-    _install.take_over_socketio(server)
-    return server
+    return new_native_server(logger=Logger(), engineio_logger=Logger())
 
 
 def test_whom_to_skip_may_be_named_in_a_way_that_names_nobody(native_server: Any) -> None:

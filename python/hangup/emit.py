@@ -27,15 +27,14 @@ client in a task of its own; one that fails is not raised, but asyncio reports i
 
 from __future__ import annotations
 
-import importlib
 import logging
-import queue
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+from ._websocket import culprit
 from ._websocket.emission import Emission, under
 
 __all__ = ["EmitResult", "safe_emit"]
@@ -174,7 +173,7 @@ def safe_emit(
 
 
 def _deliver(attempt: Callable[[], Any], delivery: _Delivery) -> EmitResult:
-    errors = _client_errors()
+    errors = culprit.possible()
     while True:
         try:
             attempt()
@@ -185,7 +184,7 @@ def _deliver(attempt: Callable[[], Any], delivery: _Delivery) -> EmitResult:
 
 
 async def _deliver_async(attempt: Callable[[], Awaitable[Any]], delivery: _Delivery) -> EmitResult:
-    errors = _client_errors()
+    errors = culprit.possible()
     while True:
         try:
             await attempt()
@@ -246,20 +245,20 @@ class _Delivery:
         Raises:
             BaseException: ``error`` itself, if it is not about a client.
         """
-        where = _origin(error)
+        where = culprit.origin(error)
         if where == "room" and self._races < _RACES:
             self._races += 1
             return True
         if where != "transport":
             raise error
-        culprit, self.skip.turn = self.skip.turn, None
-        if culprit is None:
+        client, self.skip.turn = self.skip.turn, None
+        if client is None:
             # a manager that does not ask the skip list: who got it is not known
             _log.debug("emit cut short by a client that left: %r", error)
             self._cut_short = True
             return False
-        self._lost[culprit] = "dropped" if isinstance(error, queue.Full) else "gone"
-        _log.debug("client %s is left out of an emit: %r", culprit, error)
+        self._lost[client] = culprit.fate(error)
+        _log.debug("client %s is left out of an emit: %r", client, error)
         return True
 
     def result(self) -> EmitResult:
@@ -329,7 +328,7 @@ def _participants(manager: Any, namespace: str, target: Any) -> dict[str, str]:
         try:
             return dict(manager.get_participants(namespace, target))
         except KeyError as error:
-            if _origin(error) != "room":
+            if culprit.origin(error) != "room":
                 raise
     return {}
 
@@ -338,24 +337,3 @@ def _test_clients() -> Any:
     """Flask-SocketIO's test clients by engine.io session id: they have no engine.io socket."""
     flask_socketio = sys.modules.get("flask_socketio")
     return {} if flask_socketio is None else flask_socketio.SocketIOTestClient.clients
-
-
-def _client_errors() -> tuple[type[BaseException], ...]:
-    engineio_error = importlib.import_module("engineio.exceptions").EngineIOError
-    return (OSError, KeyError, queue.Empty, queue.Full, engineio_error)
-
-
-def _origin(error: BaseException) -> str:
-    """Who raised: "transport" (one client's engine.io socket), "room" (it just emptied), "other"."""
-    trace = error.__traceback__
-    module = function = ""
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        function = trace.tb_frame.f_code.co_name
-        # send_packet and send; its packet and json modules serialise
-        if module in {"engineio.server", "engineio.async_server"}:
-            return "transport"
-        trace = trace.tb_next
-    if isinstance(error, KeyError) and (module, function) == ("socketio.base_manager", "get_participants"):
-        return "room"
-    return "other"

@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, Optional
 
 from .. import _hangup
-from . import emission, tasks
+from . import culprit, emission, tasks
 from .engineio import MAX_QUEUED, SlowClients, says_packets
 from .outlet import MESSAGE, send_together
 
@@ -297,8 +297,18 @@ def native_manager() -> Any:
             packets = [eio_packet.Packet(eio_packet.MESSAGE, part) for part in encoded.parts]
             with emission.under(None):  # a handler may run here: python-socketio looks for silent clients
                 for eio_sid in eio_sids:
-                    encoded.how.count(emission.fate(self.server, eio_sid))
-                    send_together(self.server, eio_sid, packets)
+                    encoded.how.count(self._send_to_stranger(eio_sid, packets))
+
+        def _send_to_stranger(self, eio_sid: str, packets: list[Any]) -> str:
+            if emission.fate(self.server, eio_sid) == "gone":
+                return "gone"
+            try:
+                send_together(self.server, eio_sid, packets)
+            except culprit.possible() as error:
+                if culprit.origin(error) != "transport":
+                    raise
+                return culprit.fate(error)
+            return emission.fate(self.server, eio_sid)  # sending is where engineio finds out who has left
 
         def _logs(self) -> bool:
             return says_packets(self.server.eio.logger)
