@@ -155,11 +155,16 @@ def test_an_error_about_a_file_passes() -> None:
     assert logfilter.departure(record_of(error)) is None
 
 
-def test_a_disconnect_while_an_application_error_is_handled_passes() -> None:
+@pytest.mark.parametrize("kind", [BrokenPipeError, PeerGone])
+@pytest.mark.parametrize(
+    "handled", [ConnectionResetError(errno.ECONNRESET, "db"), ValueError("a defect")], ids=repr
+)
+def test_a_disconnect_while_an_application_error_is_handled_passes(
+    kind: type[OSError], handled: Exception
+) -> None:
     """The traceback shows the application's error too, so it has to be seen."""
-    database = raised_through(ConnectionResetError(errno.ECONNRESET, "db"), HANDLE, ("shop.models", "load"))
-    error = raised_through(BrokenPipeError(errno.EPIPE, "x"), *IN_SERVER)
-    error.__context__ = database
+    error = raised_through(kind(errno.EPIPE, "x"), *IN_SERVER)
+    error.__context__ = raised_through(handled, HANDLE, ("shop.models", "load"))
     assert logfilter.departure(record_of(error)) is None
     error.__suppress_context__ = True
     assert logfilter.departure(record_of(error)) == "pipe"

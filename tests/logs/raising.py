@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 SERVER_LOG = "gunicorn.error"
 HANDLE, HANDLE_REQUEST = (
@@ -30,7 +31,10 @@ APP_MODULES = [
 Frame = tuple[str, str]
 
 
-def raised_through(error: OSError, *frames: Frame) -> OSError:
+E = TypeVar("E", bound=Exception)
+
+
+def raised_through(error: E, *frames: Frame) -> E:
     """``error`` as it is caught in the first of ``frames`` when the last one raises it."""
     inner: Callable[[], None] | None = None
     for module, function in reversed(frames):
@@ -40,7 +44,7 @@ def raised_through(error: OSError, *frames: Frame) -> OSError:
     assert inner is not None
     try:
         inner()
-    except OSError as caught:
+    except type(error) as caught:
         trace = caught.__traceback__
         return caught.with_traceback(trace.tb_next if trace else None)
     raise AssertionError("nothing was raised")

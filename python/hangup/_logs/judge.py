@@ -85,7 +85,7 @@ def cause(failure: BaseException, trace: TracebackType | None, logger: str) -> s
         if _is_ours(link):
             return None
         behind = link.__traceback__
-        if behind is None or isinstance(failure, (PeerGone, Broken, ClosedHere)):
+        if behind is None or isinstance(link, (PeerGone, Broken, ClosedHere)):
             continue
         place = raised_in(behind, logger) if logger in TABLE else ELSEWHERE
         # where the application never was, an ending has no other reason than the connection
