@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hangup
 import pytest
 from hangup import SafeSocket
 from hangup.testing import Census, connect, fd_census, half_close
@@ -36,6 +37,13 @@ def census(opened_for_good: None) -> Iterator[None]:
     yield
     left = _left(before)
     assert not left, f"descriptors left open: {dict(left)}"
+
+
+@pytest.fixture(autouse=True)
+def uninstalled() -> Iterator[None]:
+    """What a test installs, importing :mod:`hangup.gunicorn` among it, is not there for the next."""
+    yield
+    hangup.uninstall()
 
 
 def _left(before: Census) -> Census:
