@@ -36,7 +36,7 @@ mod _hangup {
     #[pymodule_export]
     use crate::payload::contains_bytes;
     #[pymodule_export]
-    use crate::roll::{count, describe, foreign, recent, silence, snapshot, wear, Census, Trend};
+    use crate::roll::{count, describe, recent, silence, snapshot, wear, Census, Foreign, Trend};
     #[pymodule_export]
     use crate::session_id::session_id;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use hangup_core::address::Address;
 use hangup_core::fd::trail::Figures;
 use hangup_core::tcp::TcpInfo;
-use hangup_core::{census, ledger, roll, table, trend};
+use hangup_core::{census, foreign, ledger, roll, table, trend};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -144,13 +144,38 @@ pub(crate) fn count() -> (i64, usize, u64) {
     (open, ledger::global().owned(), table::limit())
 }
 
-/// `(fd, identity)` of each descriptor that is not hangup's.
-#[pyfunction]
-pub(crate) fn foreign(py: Python<'_>) -> Vec<(i32, census::Identity)> {
-    if census::is_short() {
-        return census::foreign(); // to come back would take longer
+type Numbers = Vec<(i32, census::Identity)>;
+
+/// Descriptors that are looked at in less time than it takes to come back to the interpreter.
+const FEW: usize = 64;
+
+/// The descriptors that are not hangup's, as they come and go.
+#[pyclass(module = "hangup._hangup", frozen)]
+#[derive(Default)]
+pub(crate) struct Foreign(Mutex<foreign::Foreign>);
+
+#[pymethods]
+impl Foreign {
+    #[new]
+    fn new() -> Self {
+        Self::default()
     }
-    py.detach(census::foreign)
+
+    /// What has appeared since the last look, and what has gone.
+    fn look(&self, py: Python<'_>) -> (Numbers, Numbers) {
+        if let Ok(mut known) = self.0.try_lock() {
+            if (1..FEW).contains(&known.len()) {
+                return known.look();
+            }
+        }
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).look())
+    }
+
+    /// Whether it is open, and the same as it was.
+    #[staticmethod]
+    fn is_open(fd: i32, identity: census::Identity) -> bool {
+        foreign::is_open(fd, identity)
+    }
 }
 
 /// Seconds since anything was heard of the peer of a TCP connection, or None if `fd` is none.

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
-from hangup import _endpoints, _routes
+from hangup import _endpoints, _routes, _suspects
 
 #: What a service opens without leaking. Each is called with the number of the request.
 Habit = Callable[[int], None]
@@ -277,8 +277,8 @@ def test_the_clients_of_a_server_are_nobodys(service: Service, host: str) -> Non
     accepted = service.stack.enter_context(listener.accept()[0])
 
     def survives(sock: socket.socket) -> bool:
-        suspect = _endpoints._Suspect(sock.fileno(), 0, _endpoints._Window({}), 0.0)
-        return _endpoints._survivor(suspect) is not None
+        suspect = _suspects.Suspect(sock.fileno(), 0, _suspects.Window({}), 0.0)
+        return _suspects.survivor_of(suspect) is not None
 
     assert survives(client)
     assert not survives(accepted)

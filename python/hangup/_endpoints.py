@@ -35,7 +35,8 @@ import time
 from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple, Optional
 
-from . import _hangup, _listeners, _routes
+from . import _hangup, _routes
+from ._suspects import Survivor, Suspect, Window, examples_of, is_client, survivor_of
 
 logger = logging.getLogger("hangup")
 
@@ -55,8 +56,6 @@ KEPT = 1024
 MOST_RUNNING = 100_000
 #: The share of the time that censuses may take is one of so many.
 SHARE = 50
-#: Seconds between two censuses, at least.
-REST = 0.001
 #: Requests between two looks while nothing appears, and for how many each is looked at once something has.
 CALM, ALERT = 4, 10_000
 #: Requests of an endpoint among which one leak is told from none.
@@ -92,41 +91,6 @@ class Endpoint(NamedTuple):
     examples: tuple[str, ...]
 
 
-class _Window:
-    """A short time, and whose requests ran in it."""
-
-    __slots__ = ("is_control", "is_sharp", "names", "pending", "settled")
-
-    def __init__(self, ended: dict[str, int], *, is_sharp: bool = False, is_control: bool = False) -> None:
-        #: Endpoints, and the number of their requests by then.
-        self.names = ended
-        #: It is the end of one request, and what ran beside it.
-        self.is_sharp = is_sharp
-        #: It was taken at random, to know what usually runs.
-        self.is_control = is_control
-        #: Requests that run still.
-        self.pending = 0
-        #: How many requests had ended when the last of its own had.
-        self.settled = 0
-
-
-class _Suspect(NamedTuple):
-    """A descriptor that appeared."""
-
-    fd: int
-    identity: Any
-    window: _Window
-    since: float
-
-
-class _Survivor(NamedTuple):
-    """A descriptor that was left behind."""
-
-    suspect: _Suspect
-    what: str
-    wear: Optional[int]
-
-
 class _Known:
     """An endpoint."""
 
@@ -147,18 +111,26 @@ class Tracker:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._running: dict[Hashable, tuple[float, list[_Window]]] = {}
+        self._running: dict[Hashable, tuple[float, list[Window]]] = {}
         self._endpoints: dict[str, _Known] = {}
-        self._suspects: dict[tuple[int, Any], _Suspect] = {}
-        self._survivors: dict[tuple[int, Any], _Survivor] = {}
-        self._present: Optional[set[tuple[int, Any]]] = None
+        self._suspects: dict[tuple[int, Any], Suspect] = {}
+        self._survivors: dict[tuple[int, Any], Survivor] = {}
+        self._census = _hangup.Foreign()
+        self._is_first, self._is_of_hub = True, False
         #: Endpoints of requests that ended since the last census, and since the count was last the same as then.
         self._ended: dict[str, int] = {}
         self._lately: dict[str, int] = {}
-        self._unseen = self._finished = self._controls = self._crowd = 0
-        self._foreign = self._alert = -1
-        self._is_excused = False
-        self._next = 0.0
+        self._looked_at = self._unseen = self._finished = self._controls = self._crowd = 0
+        #: Descriptors that are not hangup's: at the last census, and when they were counted last.
+        self._foreign = self._last = self._alert = -1
+        #: Descriptors that appeared between requests, but clients that a hub accepted are not among them.
+        self._excused = 0
+        #: Seconds of a census, and when there may be another.
+        self._cost = self._next = 0.0
+
+    def take_over(self) -> None:
+        """A client of a hub becomes hangup's, which may have been found between requests."""
+        self._excused, self._is_of_hub = max(0, self._excused - 1), True
 
     def begin(self, request: Hashable) -> None:
         """A request begins."""
@@ -185,19 +157,19 @@ class Tracker:
             if window.is_control and not window.pending:
                 self._count_control(window)
         if not self._finished % CONTROL:
-            control = _Window({name: known.requests}, is_control=True)
+            control = Window({name: known.requests}, is_control=True)
             self._attach(control, time.monotonic())
             if not control.pending:
                 self._count_control(control)
         if self._finished < self._alert or not self._finished % CALM:
             self._look()
 
-    def _count_control(self, window: _Window) -> None:
+    def _count_control(self, window: Window) -> None:
         self._controls += 1
         for name in window.names:
             self._endpoints.setdefault(name, _Known(name)).controls += 1
 
-    def _attach(self, window: _Window, now: float) -> None:
+    def _attach(self, window: Window, now: float) -> None:
         """Has the requests that run be of the window."""
         for since, windows in list(self._running.values()):
             if now - since > LONG:
@@ -209,64 +181,82 @@ class Tracker:
 
     def _look(self, *, is_between: bool = False) -> None:
         open_now, owned, _ = _hangup.count()
-        foreign = open_now - owned
         if open_now < 0:
             return
-        if foreign == self._foreign:
-            self._lately, self._unseen = {}, 0
-            if self._finished % JUDGE or is_between:
-                return
-        elif is_between and not self._lately and foreign > self._foreign:
-            self._is_excused = True  # whatever the next census finds, nobody is blamed for it
+        foreign, before = open_now - owned, self._last
+        more, self._last = foreign - self._foreign, foreign
         now = time.monotonic()
-        if (foreign != self._foreign and now < self._next) or not self._turn.acquire(blocking=False):
+        # The same number is no proof if one may have come for one that went: a hub's client, or what others opened.
+        youngest = list(self._running.values())[-1:]
+        runs_beside = any(now - since <= LONG for since, _ in youngest)
+        is_doubtful = self._finished < self._alert and (self._is_of_hub or runs_beside)
+        if not more and not is_doubtful:
+            self._lately, self._unseen = {}, 0
+        if is_between and 0 <= before < foreign:
+            self._excused += foreign - before  # for what the next census finds, nobody is blamed
+        elif not more:
+            self._excused = 0
+        is_due = now >= self._next and (more != 0 or (is_doubtful and not is_between))
+        is_judged = not (self._finished % JUDGE or is_between)
+        if not (is_due or is_judged) or not self._turn.acquire(blocking=False):
             return
         try:
-            if foreign != self._foreign:
-                more, self._foreign = foreign - self._foreign, foreign
+            if is_due:
+                self._foreign = foreign
                 began = time.thread_time()  # to wait for the interpreter costs nobody anything
                 self._take_census(now, more)
-                self._next = time.monotonic() + max(REST, SHARE * (time.thread_time() - began))
-            self._judge(now)
+                is_judged |= self._settle(now)
+                # A garbage collection in between is nobody's cost here.
+                self._cost = min(time.thread_time() - began, 2 * self._cost or math.inf)
+                self._next = time.monotonic() + SHARE * self._cost
+            if is_judged:
+                self._judge()
         finally:
             self._turn.release()
 
     def _take_census(self, now: float, more: int) -> None:
-        present = set(_hangup.foreign())
-        before, self._present = self._present, present
-        ended, lately, alone = self._ended, self._lately, self._unseen == 1
-        self._ended, self._lately, self._unseen = {}, {}, 0
-        for key in self._suspects.keys() - present:
-            del self._suspects[key]
-        for key in self._survivors.keys() - present:
-            for name in self._survivors.pop(key).suspect.window.names:
+        appeared, gone = self._census.look()
+        is_first, self._is_first = self._is_first, False
+        widely = Window(self._ended, self._finished - self._looked_at)
+        closely = Window(self._lately, self._unseen)
+        self._ended, self._lately, self._unseen, self._looked_at = {}, {}, 0, self._finished
+        for key in gone:
+            self._suspects.pop(key, None)
+            returned = self._survivors.pop(key, None)
+            for name in returned.suspect.window.names if returned else ():
                 if name in self._endpoints:
                     self._endpoints[name].returned += 1
-        is_excused, self._is_excused = self._is_excused, False
-        if before is None or not (appeared := present - before):
+        excused, self._excused = self._excused, 0
+        if is_first or not appeared:
             return
         # Else something was closed for it meanwhile.
-        explains = len(appeared) == more and not before - present
-        window = _Window(lately, is_sharp=alone) if explains else _Window(ended)
-        if is_excused:
-            window = _Window({})
+        explains = len(appeared) == more and not gone
+        window = closely if explains else widely
+        if excused > (excused and sum(is_client(_hangup.describe(fd)) for fd, _ in appeared)):
+            window = Window({})
         else:
             self._attach(window, now)
         self._alert = self._finished + ALERT
         for fd, identity in appeared:
             if len(self._suspects) + len(self._survivors) < KEPT:
-                self._suspects[fd, identity] = _Suspect(fd, identity, window, now)
+                self._suspects[fd, identity] = Suspect(fd, identity, window, now)
 
-    def _judge(self, now: float) -> None:
+    def _settle(self, now: float) -> bool:
+        """Makes survivors of the suspects that are. False if there is none."""
+        some = False
         for key, suspect in list(self._suspects.items()):
             window = suspect.window
             if now - suspect.since > LONG and window.pending:
                 window.names[OTHERS], window.pending = 0, 0
             if window.pending == 0 and self._finished - window.settled >= SURVIVES:
                 del self._suspects[key]
-                survivor = _survivor(suspect)
+                survivor = survivor_of(suspect)
                 if survivor is not None:
                     self._survivors[key] = survivor
+                    some = True
+        return some
+
+    def _judge(self) -> None:
         named = {name for name, known in list(self._endpoints.items()) if known.is_leaking}
         survivors = list(self._survivors.values())
         unexplained = [one for one in survivors if named.isdisjoint(one.suspect.window.names)]
@@ -278,15 +268,19 @@ class Tracker:
         if most > max(LEAST, second):
             self._judge_endpoint(self._endpoints[worst], unexplained)
 
-    def _left_by(self, name: str) -> list[_Survivor]:
+    def _left_by(self, name: str) -> list[Survivor]:
         return [one for one in list(self._survivors.values()) if name in one.suspect.window.names]
 
-    def _judge_endpoint(self, known: _Known, beside: list[_Survivor]) -> None:
+    def _judge_endpoint(self, known: _Known, beside: list[Survivor]) -> None:
         """Nobody else explains so many of what nobody named explains."""
         left = [one for one in beside if known.name in one.suspect.window.names]
         threads = sum(thread.name not in OURS for thread in threading.enumerate()) - 1
         allowed = max(LEAST, ALLOWANCE + max(self._crowd, threads), known.patience)
-        if len(left) <= allowed or not _is_steady(known, left) or not self._is_its_own(known, left, beside):
+        if (
+            len(left) <= allowed
+            or not _is_steady(known, left)
+            or not self._is_its_own(known, left, beside, allowed)
+        ):
             return
         background = sum(not one.suspect.window.names for one in beside)
         if known.returned * 4 > len(left) or background * 4 > len(left):
@@ -297,8 +291,7 @@ class Tracker:
         if used:
             return
         gc.collect()
-        present = set(_hangup.foreign())
-        if any((one.suspect.fd, one.suspect.identity) not in present for one in left):
+        if not all(_hangup.Foreign.is_open(one.suspect.fd, one.suspect.identity) for one in left):
             known.patience = 2 * len(left)
             return
         known.is_leaking = True
@@ -308,25 +301,26 @@ class Tracker:
             known.name,
             len(left),
             known.requests,
-            ", ".join(_examples(left)),
+            ", ".join(examples_of(left)),
         )
 
-    def _is_its_own(self, known: _Known, left: list[_Survivor], beside: list[_Survivor]) -> bool:
+    def _is_its_own(self, known: _Known, left: list[Survivor], beside: list[Survivor], allowed: int) -> bool:
         """Whether they appeared in its requests, not beside them."""
         alone = sum(len(one.suspect.window.names) == 1 for one in left)
-        if alone * 2 > len(left) or (alone >= ALONE and len(left) == len(beside)):
+        if alone > allowed or alone * 2 > len(left) or (alone >= ALONE and len(left) * 10 >= len(beside) * 9):
             return True
-        sharp = [one for one in beside if one.suspect.window.is_sharp]
         usual = known.controls / max(self._controls, 1)
-        hits = sum(known.name in one.suspect.window.names for one in sharp)
-        return hits == len(sharp) and 0 < usual < 1 and hits * math.log(usual) < math.log(CHANCE)
+        windows = [one.suspect.window for one in beside if one.suspect.window.ended]
+        if not 0 < usual < 1 or any(known.name not in window.names for window in windows):
+            return False
+        return sum(math.log(1 - (1 - usual) ** window.ended) for window in windows) < math.log(CHANCE)
 
     def figures(self) -> tuple[Endpoint, ...]:
         """The worst first."""
         found = []
         for name, known in list(self._endpoints.items()):
             left = self._left_by(name)
-            figures = (len(left), known.returned, known.is_leaking, tuple(_examples(left)))
+            figures = (len(left), known.returned, known.is_leaking, tuple(examples_of(left)))
             found.append(Endpoint(name, known.requests, *figures))
         return tuple(sorted(found, key=lambda one: (-one.is_leaking, -one.left_behind, one.name)))
 
@@ -339,22 +333,7 @@ class Tracker:
                 yield suspect.fd, suspect.identity, now - suspect.since, why
 
 
-def _survivor(suspect: _Suspect) -> Optional[_Survivor]:
-    """None for what is nobody's fault."""
-    found = _hangup.describe(suspect.fd)
-    if found is None:
-        return None
-    kind, path, local, remote, owned = found
-    # A server's own connections, where it is not hangup that accepts, have its listener's port.
-    is_served = bool(local and (kind == "unix" or (kind == "tcp" and _listeners.listens_at(local[1]))))
-    if owned or is_served:
-        return None
-    name = path if path is not None else remote or local
-    what = kind if name is None or kind in ("epoll", "eventfd", "anonymous") else f"{kind} {name}"
-    return _Survivor(suspect, what.encode("unicode_escape").decode()[:120], _hangup.wear(suspect.fd))
-
-
-def _is_steady(known: _Known, left: list[_Survivor]) -> bool:
+def _is_steady(known: _Known, left: list[Survivor]) -> bool:
     """Whether they came all along: in the last third of the requests as well as before."""
     births = [one.suspect.window.names[known.name] for one in left]
     first = min(births)
@@ -366,10 +345,6 @@ def _is_steady(known: _Known, left: list[_Survivor]) -> bool:
         thirds[min(2, 3 * (birth - first) // span)] += 1
     # The latest have not survived yet: a third may have as few as a sixth of all.
     return min(thirds) * 6 >= len(left)
-
-
-def _examples(left: list[_Survivor]) -> list[str]:
-    return sorted({one.what for one in left})[:3]
 
 
 _tracker: Optional[Tracker] = None
@@ -388,6 +363,12 @@ def forget() -> None:
     """In a forked child: the requests were the parent's."""
     global _tracker
     _tracker = None
+
+
+def take_over() -> None:
+    """See :meth:`Tracker.take_over`."""
+    if _tracker is not None:
+        _tracker.take_over()
 
 
 def figures() -> tuple[Endpoint, ...]:

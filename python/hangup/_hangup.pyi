@@ -9,6 +9,7 @@ __all__ = [
     "Acceptor",
     "Census",
     "Dispatcher",
+    "Foreign",
     "Group",
     "Mailbox",
     "Message",
@@ -25,7 +26,6 @@ __all__ = [
     "describe",
     "diagnostics_signal",
     "drain",
-    "foreign",
     "found_family",
     "join_family",
     "metrics_table",
@@ -198,9 +198,6 @@ class Census:
 def count() -> tuple[int, int, int]:
     """How many descriptors are open (-1 before Linux 6.2), how many of them are hangup's, and how many may be."""
 
-def foreign() -> list[tuple[int, tuple[int, int]]]:
-    """Numbers and identities of those that are not hangup's."""
-
 def describe(fd: int) -> tuple[str, str | None, Any | None, Any | None, bool] | None:
     """Kind, path, local and remote address of what is open under ``fd``, and whether it is hangup's."""
 
@@ -209,6 +206,18 @@ def silence(fd: int) -> float | None:
 
 def wear(fd: int) -> int | None:
     """A figure that changes when the descriptor is used; None if nothing tells."""
+
+@final
+class Foreign:
+    """The descriptors that are not hangup's, as they come and go."""
+
+    def __new__(cls) -> Foreign: ...
+    def look(self) -> tuple[list[tuple[int, tuple[int, int]]], list[tuple[int, tuple[int, int]]]]:
+        """Numbers and identities of what has appeared since the last look, and of what has gone."""
+
+    @staticmethod
+    def is_open(fd: int, identity: tuple[int, int]) -> bool:
+        """Whether it is open, and the same as it was."""
 
 @final
 class Trend:

@@ -18,7 +18,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::FileType;
 use rustix::net::SocketType;
@@ -65,7 +64,6 @@ pub fn take() -> Vec<Found> {
     let telling =
         (count() > Some(MANY)).then(|| std::thread::Builder::new().spawn(tell)).and_then(Result::ok);
     let numbers: Vec<_> = open_numbers().map(|(fd, cloexec)| (fd, cloexec, sys::socket_cookie(fd))).collect();
-    HIGHEST.store(numbers.last().map_or(0, |(fd, ..)| *fd), Ordering::Relaxed);
     let told = telling.and_then(|telling| telling.join().ok()).unwrap_or_default();
     let found = numbers.into_iter().filter_map(|(fd, cloexec, cookie)| {
         let told = cookie.and_then(|cookie| told.get(&cookie));
@@ -85,49 +83,27 @@ pub type Identity = (u64, u64);
 
 /// Numbers that are looked at one by one: some two milliseconds.
 const FAR: u64 = 16 * 1024;
-/// How many numbers may be free below one that is open.
-const GAP: RawFd = 256;
-/// The highest number that was found open the last time.
-static HIGHEST: AtomicI32 = AtomicI32::new(0);
 
 /// In place of a device.
 const SOCKETS: u64 = u64::MAX;
 
-/// Numbers and identities of what is open and not hangup's, for little: it ends behind a gap of [`GAP`] numbers, unless
-/// something beyond was found before.
-pub fn foreign() -> Vec<(RawFd, Identity)> {
-    let is_owned = owned();
-    let known = HIGHEST.load(Ordering::Relaxed);
-    let mut found = Vec::new();
-    let mut highest = 0;
-    for fd in table() {
-        if sys::is_cloexec(fd).is_some() {
-            highest = fd;
-            if let Some(identity) = identity(fd).filter(|_| !is_owned(fd)) {
-                found.push((fd, identity));
-            }
-        } else if fd > highest + GAP && fd > known {
-            break; // the kernel gives the lowest number that is free
-        }
-    }
-    HIGHEST.store(highest, Ordering::Relaxed); // what was high and is gone is not looked for again and again
-    found
-}
-
-/// Whether [`foreign`] takes some fifty microseconds.
-pub fn is_short() -> bool {
-    HIGHEST.load(Ordering::Relaxed) < GAP
-}
-
-fn identity(fd: RawFd) -> Option<Identity> {
+/// Who is open under `fd`.
+pub(crate) fn identity(fd: RawFd) -> Option<Identity> {
     let cookie = sys::socket_cookie(fd).map(|cookie| (SOCKETS, cookie));
     cookie.or_else(|| sys::look(fd).map(|stat| (stat.st_dev, stat.st_ino)))
 }
 
 fn owned() -> impl Fn(RawFd) -> bool {
+    let numbers = owned_numbers();
+    move |fd| numbers.binary_search(&fd).is_ok()
+}
+
+/// hangup's, in their order.
+pub(crate) fn owned_numbers() -> Vec<RawFd> {
     let mut numbers = ledger::global().numbers();
     numbers.sort_unstable();
-    move |fd| numbers.binary_search(&fd).is_ok()
+    numbers.dedup();
+    numbers
 }
 
 /// The epoll and eventfd descriptors.
@@ -173,7 +149,12 @@ fn open_numbers() -> impl Iterator<Item = (RawFd, bool)> {
 fn table() -> Range<RawFd> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse().ok());
-    0..size.unwrap_or_else(|| sys::descriptor_limit().unwrap_or(1 << 16) as RawFd)
+    0..size.unwrap_or_else(limit)
+}
+
+/// Behind the highest number that can be open.
+pub(crate) fn limit() -> RawFd {
+    sys::descriptor_limit().and_then(|limit| limit.try_into().ok()).unwrap_or(1 << 16)
 }
 
 fn describe(fd: RawFd, cloexec: bool, owned: bool, told: Option<&Told>) -> Option<Found> {

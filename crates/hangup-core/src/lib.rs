@@ -56,6 +56,8 @@ pub mod diagnostics;
 #[cfg(all(feature = "engine", not(loom)))]
 pub mod engine;
 #[cfg(not(loom))]
+pub mod foreign;
+#[cfg(not(loom))]
 pub mod fork;
 #[cfg(not(loom))]
 pub mod ledger;

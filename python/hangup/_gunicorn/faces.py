@@ -11,7 +11,7 @@ import functools
 import socket
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from .. import _hangup
+from .. import _endpoints, _hangup
 from .._green import flavour
 from .._socket import SafeSocket, caller
 from ..exceptions import HangupError
@@ -92,7 +92,9 @@ def takes_over(client: Any) -> Any:
     """The server's face of a hub's client socket, which is left inert; TLS sockets are returned as they are."""
     if isinstance(client, _hangup.Socket) or hasattr(client, "getpeercert"):
         return client
-    return server_class()(client.detach())
+    server = server_class()(client.detach())
+    _endpoints.take_over()
+    return server
 
 
 def with_faces(
