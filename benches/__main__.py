@@ -69,33 +69,30 @@ def main() -> int:
     return 0
 
 
+#: Those that can be measured against themselves.
+_CONTROLLED = (
+    bench_socket,
+    bench_websocket,
+    bench_fanout,
+    bench_logs,
+    bench_census,
+    bench_import,
+)
+
+
 def _measure(name: str, chosen: argparse.Namespace) -> Iterator[Row]:
     if name in bench_http.CASES:
         for version in chosen.gunicorn or [None]:
             requests = bench_http.QUICK if chosen.quick else bench_http.THOROUGH
             yield from bench_http.measure(name, requests, version, chosen.control)
-    elif name in bench_socket.CASES:
-        pairs = bench_socket.QUICK if chosen.quick else bench_socket.THOROUGH
-        yield from bench_socket.measure(name, pairs, chosen.control)
-    elif name in bench_websocket.CASES:
-        length = bench_websocket.QUICK if chosen.quick else bench_websocket.THOROUGH
-        yield from bench_websocket.measure(name, length, chosen.control)
-    elif name in bench_fanout.CASES:
-        span = bench_fanout.QUICK if chosen.quick else bench_fanout.THOROUGH
-        yield from bench_fanout.measure(name, span, chosen.control)
     elif name in bench_emit.CASES:
         yield from bench_emit.measure(name, bench_emit.QUICK if chosen.quick else bench_emit.THOROUGH)
-    elif name in bench_logs.CASES:
-        plan = bench_logs.QUICK if chosen.quick else bench_logs.THOROUGH
-        yield from bench_logs.measure(name, plan, chosen.control)
-    elif name in bench_census.CASES:
-        pairs = bench_census.QUICK if chosen.quick else bench_census.THOROUGH
-        yield from bench_census.measure(name, pairs, chosen.control)
-    elif name in bench_import.CASES:
-        pairs = bench_import.QUICK if chosen.quick else bench_import.THOROUGH
-        yield from bench_import.measure(name, pairs, chosen.control)
-    else:
+    elif name in bench_mutex.CASES:
         yield from bench_mutex.measure(name, chosen.quick)
+    else:
+        module = next(module for module in _CONTROLLED if name in module.CASES)
+        plan = module.QUICK if chosen.quick else module.THOROUGH
+        yield from module.measure(name, plan, chosen.control)
 
 
 def _arguments() -> argparse.Namespace:

@@ -290,18 +290,13 @@ def test_members_that_do_not_keep_up(service: Service) -> None:
     )
 
 
-def test_block(service: Service) -> None:
-    """Waits for room in a thread or a greenlet, and is refused in an event loop."""
-    slow = service.client("slow")
-    assert service.members(1)
-    if service.kind != "flask_sock" and "uvicorn" in service.server.log.lower():
-        assert service.run("everybody.send('x', policy='block')", "/loop") == "RuntimeError"
+def emits_until_there_is_no_room(service: Service) -> int:
+    """Has a thread of the server send a hundred numbered megabytes with `block`. Returns how many it has kept."""
     code = """
 kept = []
 def emits():
     for number in range(100):
-        everybody.send(str(number).ljust(1_000_000), policy='block')
-        kept.append(number)
+        kept.append(sum(everybody.send(str(number).ljust(1_000_000), policy='block')))
 here['kept'], here['emitter'] = kept, threading.Thread(target=emits)
 here['emitter'].start()
 """
@@ -313,6 +308,16 @@ here['emitter'].start()
         return 0 < seen[-1] == seen[-2] < 100
 
     assert service.server.wait_until(is_waiting, 10), seen
+    return seen[-1]
+
+
+def test_block(service: Service) -> None:
+    """Waits for room in a thread or a greenlet, and is refused in an event loop."""
+    slow = service.client("slow")
+    assert service.members(1)
+    if service.kind != "flask_sock" and "uvicorn" in service.server.log.lower():
+        assert service.run("everybody.send('x', policy='block')", "/loop") == "RuntimeError"
+    emits_until_there_is_no_room(service)
     for number in range(100):
         assert slow.recv() == str(number).ljust(1_000_000)
     assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") == 100, 10)
@@ -339,24 +344,9 @@ def test_who_waits_for_a_member_whose_object_is_gone(service: Service) -> None:
     """The application let go of the WebSocket, the broadcaster did not: who waits for room goes on."""
     client = service.client("left")
     assert service.members(1)
-    code = """
-kept = []
-def emits():
-    for number in range(100):
-        kept.append(sum(everybody.send("x" * 1_000_000, policy="block")))
-here["kept"], here["emitter"] = kept, threading.Thread(target=emits)
-here["emitter"].start()
-"""
-    assert service.run(code) is None
-    seen = [-1]
-
-    def is_waiting() -> bool:
-        seen.append(service.run("time.sleep(0.2); result = len(here['kept'])"))
-        return 0 < seen[-1] == seen[-2] < 100
-
-    assert service.server.wait_until(is_waiting, 10), seen
+    kept = emits_until_there_is_no_room(service)
     for _ in range(50):
         assert len(client.recv()) == 1_000_000
-    assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") > seen[-1], 10)
+    assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") > kept, 10)
     reset(client.sock)
     assert service.server.wait_until(lambda: service.run("result = len(here['kept'])") == 100, 10)

@@ -67,6 +67,16 @@ def serving(directory: Path, stack: tuple[str, str], *args: str, app: str) -> It
         yield server
 
 
+def socketio_serving(
+    directory: Path, stack: tuple[str, str], *args: str, app: str
+) -> contextlib.AbstractContextManager[Gunicorn]:
+    """Of an application of Flask-SocketIO, whose mode it calls MODE."""
+    pytest.importorskip("websocket")
+    pytest.importorskip("flask_socketio")
+    mode = "gevent" if stack[1] == "gevent" else "threading"
+    return serving(directory, stack, *args, app=app.replace("MODE", repr(mode)))
+
+
 def get(port: int, *paths: str) -> list[int]:
     """The statuses of these requests, behind each other on as few connections as the server allows."""
     statuses = []
@@ -144,10 +154,7 @@ def leaves(client: Any) -> None:
 def test_a_healthy_service_has_no_finding(tmp_path: Path, stack: tuple[str, str]) -> None:
     """Polling and WebSocket clients come and go, some without a word, and somebody asks for leaks all the time."""
     socketio = pytest.importorskip("socketio")
-    pytest.importorskip("websocket")
-    pytest.importorskip("flask_socketio")
-    mode = "gevent" if stack[1] == "gevent" else "threading"
-    with serving(tmp_path, stack, app=HEALTHY.replace("MODE", repr(mode))) as server:
+    with socketio_serving(tmp_path, stack, app=HEALTHY) as server:
         until = time.monotonic() + 3
         found: list[Any] = []
 
@@ -181,7 +188,7 @@ def test_a_healthy_service_has_no_finding(tmp_path: Path, stack: tuple[str, str]
         assert line["sid"]
         assert line["received"] > 0
         assert line["sent"] > 0
-        assert {"listener", "epoll"} <= {line["kind"] for line in facts["snapshot"]} or mode == "gevent"
+        assert {"listener", "epoll"} <= {line["kind"] for line in facts["snapshot"]} or stack[1] == "gevent"
         assert {"end_of_stream", "close_frame"} & {dead["cause"] for dead in facts["recent"]}
         assert facts["violations"] == 0
         leaves(stays)
@@ -232,18 +239,13 @@ def facts():
 def test_each_kind_of_leak_is_found(tmp_path: Path, stack: tuple[str, str]) -> None:
     """A reset that nobody closes for, a handler that stays inside what it closed, sessions and WebSockets alone."""
     socketio = pytest.importorskip("socketio")
-    pytest.importorskip("websocket")
-    pytest.importorskip("flask_socketio")
-    mode = "gevent" if stack[1] == "gevent" else "threading"
-    with serving(
-        tmp_path, stack, "--graceful-timeout", "1", app=FAULTY.replace("MODE", repr(mode))
-    ) as server:
+    with socketio_serving(tmp_path, stack, "--graceful-timeout", "1", app=FAULTY) as server:
         wanted = {"dead", "sid_without_fd", "fd_without_sid"}
         client = socketio.Client(reconnection=False)
         client.connect(f"http://127.0.0.1:{server.port}", transports=["websocket"], wait_timeout=20)
         get(server.port, "/keep", "/forget", "/socket.io/?EIO=4&transport=polling")
         with socket.create_connection(("127.0.0.1", server.port)) as inside:
-            if mode == "threading":  # under gevent the sockets are the hub's
+            if stack[1] != "gevent":  # under gevent the sockets are the hub's
                 wanted.add("closing")
                 inside.sendall(b"GET /stay HTTP/1.1\r\nHost: x\r\n\r\n")
             found: list[Any] = []
