@@ -4,9 +4,9 @@
 //! A look says what has appeared since the one before, and what has gone. Nothing is changed by it.
 //!
 //! # How
-//! Each number is asked whether it is open, from the lowest on, until as many were found as the kernel counts. Who it is
-//! ([`census::Identity`]) is asked of a number that was free, or has changed hands lately; of the others at one look in
-//! [`THOROUGH`].
+//! Each number is asked whether it is open, from the lowest on to the highest that was, and on until as many were found as
+//! the kernel counts. Who it is ([`census::Identity`]) is asked of a number that was free, or has changed hands lately; of
+//! the others at one look in [`THOROUGH`].
 //!
 //! # Not promised
 //! What opens and closes between two looks is not seen. Nor is a file that is closed and opened again under the same
@@ -52,7 +52,7 @@ impl Foreign {
         let (mut found, mut highest) = (0, 0);
         for fd in 0..census::limit() {
             // Behind a gap nothing is open: the kernel gives the lowest number that is free.
-            if found == expected || (fd > highest + GAP && fd > known_highest) {
+            if fd > known_highest && (found >= expected || fd > highest + GAP) {
                 break;
             }
             if owned.binary_search(&fd).is_ok() || sys::is_cloexec(fd).is_none() {
