@@ -138,9 +138,10 @@ def test_emits_that_meet_clients_who_leave_raise_nothing(service: Service) -> No
     assert sum(clients[0].call("run", "result = hangup.flask_socketio.emit('news', 3)")) == 1
     assert sum(clients[0].call("run", "result = hangup.flask_socketio.emit('news', 3, broadcast=True)")) == 3
     assert sum(clients[0].call("run", "result = safe_emit('news', 3, include_self=False)")) == 2
-    clients[2].socket.eio.ws.sock.shutdown(socket.SHUT_RDWR)
-    code = "result = [socketio.emit('news', 4) for _ in range(100)] + [sum(safe_emit('news', 5))]"
-    assert service.run(code)[:100] == [None] * 100
+    with clients[2].socket.eio.ws.sock as left:
+        left.shutdown(socket.SHUT_RDWR)
+        code = "result = [socketio.emit('news', 4) for _ in range(100)] + [sum(safe_emit('news', 5))]"
+        assert service.run(code)[:100] == [None] * 100
 
 
 def test_membership_is_exact(service: Service) -> None:
