@@ -165,7 +165,8 @@ def test_a_healthy_service_has_no_finding(tmp_path: Path, stack: tuple[str, str]
                 client.connect(f"http://127.0.0.1:{server.port}", transports=transports, wait_timeout=20)
                 client.call("enter", "a room", timeout=20)
                 if number % 2 and client.eio.current_transport == "websocket":
-                    client.eio.ws.sock.shutdown(socket.SHUT_RDWR)
+                    with client.eio.ws.sock as left:
+                        left.shutdown(socket.SHUT_RDWR)
                 leaves(client)
 
         clients = [threading.Thread(target=comes_and_goes, args=(number,)) for number in range(5)]

@@ -82,7 +82,8 @@ def echo(port: int, transports: list[str], leaves_politely: bool) -> None:
             assert arrived.wait(10)
             assert received[-1] == payload
         if not leaves_politely and client.eio.ws is not None:
-            client.eio.ws.sock.shutdown(socket.SHUT_RDWR)
+            with client.eio.ws.sock as left:
+                left.shutdown(socket.SHUT_RDWR)
     finally:
         client.disconnect()
         client.eio.http and client.eio.http.close()
