@@ -7,9 +7,9 @@
 //! # How
 //! The kernel says how large its table is; each number below is asked whether it is open, which costs a fifth of listing
 //! `/proc/self/fd`. `SO_COOKIE` tells sockets, and one from another, for less than
-//! fstat(2), which tells pipes; a link is read for the rest alone. Where there are many sockets the kernel
-//! is asked for all that speak TCP at once ([`crate::sock_diag`]), unless most of the machine's are others'; what is not
-//! among them (other families, other network namespaces) is asked itself.
+//! fstat(2), which tells pipes; a link is read for the rest alone. Where much is open a second thread asks the kernel for all
+//! that speak TCP at once ([`crate::sock_diag`]), unless most of the machine's are others', and then takes a share of the
+//! numbers; what is not among them (other families, other network namespaces) is asked itself.
 //!
 //! # Not promised
 //! One moment: what is opened or closed meanwhile may be listed or not, and a number that changes hands may be described
@@ -17,9 +17,10 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::SocketType;
 
 use crate::address::{self, Address};
@@ -57,25 +58,98 @@ const MANY: u64 = 128;
 /// The dump ends when it has so many times as many sockets.
 const SHARE: usize = 4;
 
-/// All that is open, in the order of the numbers.
+/// Numbers that a thread takes at a time.
+const CHUNK: RawFd = 256;
+
+/// All that is open, in the order of the numbers, but for what the census needs itself.
 pub fn take() -> Vec<Found> {
-    let is_owned = owned();
-    // Asked beside our own questions: each is half of the work.
-    let telling =
-        (count() > Some(MANY)).then(|| std::thread::Builder::new().spawn(tell)).and_then(Result::ok);
-    let numbers: Vec<_> = open_numbers().map(|(fd, cloexec)| (fd, cloexec, sys::socket_cookie(fd))).collect();
-    let told = telling.and_then(|telling| telling.join().ok()).unwrap_or_default();
-    let found = numbers.into_iter().filter_map(|(fd, cloexec, cookie)| {
-        let told = cookie.and_then(|cookie| told.get(&cookie));
-        describe(fd, cloexec, is_owned(fd), told)
+    let open = count();
+    let links = links();
+    let kernel = (open > Some(MANY)).then(sock_diag::open).flatten();
+    let own = [&links, &kernel].map(|own| own.as_ref().map(AsRawFd::as_raw_fd));
+    let owned = owned_numbers();
+    let numbers = table();
+    let next = AtomicI32::new(numbers.start);
+    let work = || {
+        let chunks = std::iter::repeat_with(|| next.fetch_add(CHUNK, Ordering::Relaxed));
+        let chunks = chunks.take_while(|begin| *begin < numbers.end).map(|begin| {
+            let taken = begin..numbers.end.min(begin.saturating_add(CHUNK));
+            let theirs = taken.filter(|fd| !own.contains(&Some(*fd)));
+            (begin, theirs.filter_map(|fd| see(fd, &owned, links.as_ref())).collect::<Vec<_>>())
+        });
+        chunks.collect::<Vec<_>>()
+    };
+    let (told, mut seen) = std::thread::scope(|scope| {
+        let help = || {
+            sys::block_all_signals();
+            let limit = (open.unwrap_or(0) as usize).saturating_mul(SHARE);
+            (kernel.as_ref().map(|kernel| sock_diag::tcp_sockets(kernel, limit)).unwrap_or_default(), work())
+        };
+        let helper = kernel.is_some().then(|| std::thread::Builder::new().spawn_scoped(scope, help));
+        let mut seen = work();
+        let answer = helper.and_then(Result::ok).and_then(|helper| helper.join().ok());
+        let (told, more) = answer.unwrap_or_default();
+        seen.extend(more);
+        (told, seen)
     });
-    found.collect()
+    seen.sort_unstable_by_key(|(begin, _)| *begin);
+    seen.into_iter().flat_map(|(_, seen)| seen).filter_map(|seen| seen.identified(&told)).collect()
 }
 
-fn tell() -> HashMap<u64, Told> {
-    sys::block_all_signals();
-    let open = count().map_or(0, |open| open as usize);
-    sock_diag::tcp_sockets(open.saturating_mul(SHARE))
+/// What was seen of a descriptor at first.
+struct Seen {
+    fd: RawFd,
+    owned: bool,
+    cloexec: bool,
+    what: What,
+}
+
+enum What {
+    /// `SO_COOKIE`: the kernel may have told about it.
+    Socket(u64),
+    Other(Found),
+}
+
+fn see(fd: RawFd, owned: &[RawFd], links: Option<&OwnedFd>) -> Option<Seen> {
+    let cloexec = sys::is_cloexec(fd)?;
+    let owned = owned.binary_search(&fd).is_ok();
+    let what = match sys::socket_cookie(fd) {
+        Some(cookie) => What::Socket(cookie),
+        None => What::Other(describe(fd, cloexec, owned, links)?),
+    };
+    Some(Seen { fd, owned, cloexec, what })
+}
+
+impl Seen {
+    fn identified(self, told: &HashMap<u64, Told>) -> Option<Found> {
+        let Self { fd, owned, cloexec, what } = self;
+        match what {
+            What::Other(found) => Some(found),
+            What::Socket(cookie) => match told.get(&cookie) {
+                Some(told) => {
+                    let Told { inode, state, local, remote } = told.clone();
+                    Some(Found {
+                        fd,
+                        kind: "tcp",
+                        inode,
+                        path: None,
+                        local,
+                        remote,
+                        state: Some(state),
+                        owned,
+                        cloexec,
+                    })
+                }
+                None => describe(fd, cloexec, owned, None),
+            },
+        }
+    }
+}
+
+/// Where the links of descriptors are: to name them from there is shorter.
+fn links() -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()).ok()
 }
 
 /// What tells a descriptor from others that had, or will have, its number: a socket's cookie, or device and inode.
@@ -157,7 +231,7 @@ pub(crate) fn limit() -> RawFd {
     sys::descriptor_limit().and_then(|limit| limit.try_into().ok()).unwrap_or(1 << 16)
 }
 
-fn describe(fd: RawFd, cloexec: bool, owned: bool, told: Option<&Told>) -> Option<Found> {
+fn describe(fd: RawFd, cloexec: bool, owned: bool, links: Option<&OwnedFd>) -> Option<Found> {
     let mut found = Found {
         fd,
         kind: "tcp",
@@ -169,16 +243,17 @@ fn describe(fd: RawFd, cloexec: bool, owned: bool, told: Option<&Told>) -> Optio
         owned,
         cloexec,
     };
-    if let Some(Told { inode, state, local, remote }) = told.cloned() {
-        return Some(Found { inode, state: Some(state), local, remote, ..found });
-    }
     let stat = sys::look(fd)?;
     found.inode = stat.st_ino;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Socket => ask_socket(&mut found),
         FileType::Fifo => found.kind = "pipe",
         other => {
-            let path = rustix::fs::readlink(format!("/proc/self/fd/{fd}"), Vec::new()).ok()?;
+            let path = match links {
+                Some(links) => rustix::fs::readlinkat(links, fd.to_string(), Vec::new()),
+                None => rustix::fs::readlink(format!("/proc/self/fd/{fd}"), Vec::new()),
+            };
+            let path = path.ok()?;
             let path = path.to_string_lossy().into_owned();
             found.kind = match other {
                 FileType::RegularFile if path.starts_with("/memfd:") => "memfd",

@@ -37,14 +37,16 @@ pub(crate) struct Told {
     pub(crate) remote: Address,
 }
 
-/// By cookie (`SO_COOKIE`): at most `limit`. Empty if the kernel does not tell.
-pub(crate) fn tcp_sockets(limit: usize) -> HashMap<u64, Told> {
-    let mut told = HashMap::with_capacity(limit.min(1 << 16));
+/// Where the kernel is asked.
+pub(crate) fn open() -> Option<OwnedFd> {
     let (family, kind) = (AddressFamily::NETLINK, SocketType::DGRAM);
-    if let Ok(socket) = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
-    {
-        dump(&socket, limit, &mut told);
-    }
+    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG)).ok()
+}
+
+/// By cookie (`SO_COOKIE`): at most `limit`. Empty if the kernel does not tell.
+pub(crate) fn tcp_sockets(socket: &OwnedFd, limit: usize) -> HashMap<u64, Told> {
+    let mut told = HashMap::with_capacity(limit.min(1 << 16));
+    dump(socket, limit, &mut told);
     told
 }
 
