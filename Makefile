@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 GUNICORNS := 21.2.0 23.0.0 25.3.0 27.0.1
+DJANGOS := 4.2 6.0
 CORE   := -p hangup-core
 
 # Installed byte-code is needed to measure imports; a parent's setting must not forbid it.
@@ -37,6 +38,11 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	@$(BIN)/pip install --quiet --target .daphne/4 'daphne>=4.2,<5' && touch $@ \
 	  || echo "SKIPPED: daphne cannot be installed; its tests are skipped by name"
 
+# Djangos beside the newest that the Python at hand can run: first on the path of the server that a test starts.
+.django/%/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --no-deps --target .django/$* 'django==$*.*' && touch $@ \
+	  || echo "SKIPPED: Django $* cannot be installed on this Python; its tests are skipped by name"
+
 # The JavaScript clients.
 JS := tests/e2e/js
 $(JS)/node_modules/ready: $(JS)/package-lock.json
@@ -44,7 +50,7 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready $(DJANGOS:%=.django/%/ready) $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -99,4 +105,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio .daphne .suites $(JS)/node_modules benches/node/node_modules
+	rm -rf target $(VENV) .gunicorn .socketio .daphne .django .health .suites $(JS)/node_modules benches/node/node_modules

@@ -32,7 +32,10 @@ mod _hangup {
         can_send_files, drain, objection, open_descriptors, owns, watch_forks, widen_descriptor_table,
     };
     #[pymodule_export]
-    use crate::metrics::{announce, found_family, join_family, metrics_table, read_family, retire, totals};
+    use crate::metrics::{
+        announce, count_abandoned_request, found_family, join_family, metrics_table, read_family, retire,
+        totals,
+    };
     #[pymodule_export]
     use crate::payload::contains_bytes;
     #[pymodule_export]

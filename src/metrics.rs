@@ -42,6 +42,12 @@ pub(crate) fn announce(serves: bool) {
     metrics::announce(if serves { Phase::Serving } else { Phase::Leaving });
 }
 
+/// Counts a request whose client left before it had its response.
+#[pyfunction]
+pub(crate) fn count_abandoned_request() {
+    hangup_core::ledger::count(Counter::RequestsAbandoned);
+}
+
 type Numbers = Vec<u64>;
 type Processes = Vec<(u32, &'static str, Numbers)>;
 

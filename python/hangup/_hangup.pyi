@@ -23,6 +23,7 @@ __all__ = [
     "can_send_files",
     "contains_bytes",
     "count",
+    "count_abandoned_request",
     "describe",
     "diagnostics_signal",
     "drain",
@@ -245,6 +246,9 @@ def found_family() -> bool: ...
 def join_family() -> str | None: ...
 def retire(pid: int) -> bool: ...
 def announce(serves: bool) -> None: ...
+def count_abandoned_request() -> None:
+    """Counts a request whose client left before it had its response."""
+
 def read_family(
     pid: int | None,
 ) -> tuple[

@@ -163,6 +163,41 @@ def take_over_websockets(frameworks: Iterable[str], *, imported: bool) -> None:
     listen()  # to what came with them
 
 
+#: Of Django; the handler's ``__call__`` is ASGI's own in all of them.
+_DJANGO = ((4, 2), (7, 0))
+
+
+def tell_django_of_clients() -> None:
+    """Has Django's requests under ASGI know whether their client is there (:mod:`hangup.django`)."""
+    import django
+    from django.core.handlers.asgi import ASGIHandler
+
+    facts = {"version": django.get_version()}
+    oldest, unknown = _DJANGO
+    if not oldest <= django.VERSION[:2] < unknown:
+        reason = f"Django {facts['version']} is not one of 4.2 to 6"
+        _status.record("django", state="stock", reason=reason, **facts)
+        return
+    _replace(ASGIHandler, "__call__", _with_client(ASGIHandler.__call__))
+    _status.record("django", state="on", reason="", **facts)
+
+
+def _with_client(stock: Any) -> Any:
+    from . import _client
+
+    @functools.wraps(stock)
+    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> Any:
+        if scope["type"] != "http":
+            return await stock(self, scope, receive, send)
+        client = _client.AsgiClient(receive, send)
+        try:
+            return await stock(self, {**scope, _client.KEY: client}, client.receive, client.send)
+        finally:
+            await client.close()
+
+    return __call__
+
+
 def _take_over_every_socketio(socketio: Any) -> None:
     from ._websocket import gate
 

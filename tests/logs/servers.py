@@ -34,7 +34,17 @@ def command(stack: str, app: str, *, guarded: bool = False) -> list[str]:
     name, *how = stack.split("-")
     if name == "gunicorn":
         options = ["-c", "python:hangup.gunicorn"] if guarded else []
-        options += ["-k", how[1], "--threads", "4", "-b", "127.0.0.1:0", "--graceful-timeout", "1"]
+        # with threads, gunicorn would replace sync by gthread
+        options += [
+            "-k",
+            how[1],
+            "--threads",
+            "1" if how[1] == "sync" else "4",
+            "-b",
+            "127.0.0.1:0",
+            "--graceful-timeout",
+            "1",
+        ]
         return [sys.executable, "-m", "gunicorn", *options, f"{app}:application"]
     if name == "uvicorn":
         options = [

@@ -140,7 +140,7 @@ def leave(environ: dict[str, Any]) -> Taken:
 
 
 def _free_socket(environ: dict[str, Any]) -> Any:
-    sock = _socket_of(environ)
+    sock = socket_of(environ)
     if isinstance(sock, ssl.SSLSocket) or hasattr(sock, "getpeercert"):
         raise Declined("TLS connections stay with their server")
     return sock
@@ -188,7 +188,7 @@ def _tokens(environ: dict[str, Any], name: str) -> set[str]:
     return {token.strip().lower() for token in environ.get(name, "").split(",")}
 
 
-def _socket_of(environ: dict[str, Any]) -> Any:
+def socket_of(environ: dict[str, Any]) -> Any:
     for key in ("gunicorn.socket", "gunicorn.sock", "werkzeug.socket"):
         if key in environ:
             return environ[key]

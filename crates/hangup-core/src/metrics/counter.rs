@@ -47,6 +47,8 @@ counters! {
     OwnershipViolations = "ownership_violations",
     /// HTTP responses kept out of an upgraded connection's stream.
     ResponsesRefused = "responses_refused",
+    /// HTTP requests whose client left before it had its response, as Django and Flask applications found.
+    RequestsAbandoned = "requests_abandoned",
     /// Episodes in which accepting paused for want of descriptors.
     AcceptPauses = "accept_pauses",
     /// Connections that lingered before their close.

@@ -1,0 +1,239 @@
+"""Whether the client of an HTTP request is still there, as views are told.
+
+Promised
+    ``gone`` never waits, and takes nothing from what the client sent. A request is counted once in
+    ``requests_abandoned``, whoever finds out first.
+
+How
+    WSGI: the kernel is asked about the connection that the server put into the environ, by its number, which is pinned
+    meanwhile if the socket is hangup's. ASGI: the server says so, in a message that Django and others would
+    never ask for, or that only one of them would get: it is received here, once, and shared.
+
+Not promised
+    A client that only ended its sending side (``shutdown(SHUT_WR)``) looks the same as one that left, and is taken for
+    it; nginx and uvicorn do the same. A client that was unplugged is there until the kernel gives up.
+    Servers whose environ has no connection (mod_wsgi, uWSGI, wsgiref and with it ``runserver``) tell nothing:
+    ``gone`` is False.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import sys
+from typing import Any, Awaitable, Callable, Optional
+
+from . import _hangup
+from ._websocket.takeover import Declined, socket_of
+from .exceptions import HangupError
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: In the scope of an ASGI request.
+KEY = "hangup.client"
+
+_OVER = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+class Client:
+    """The client of a request, if nothing is known of it."""
+
+    __slots__ = ("_is_counted",)
+
+    def __init__(self) -> None:
+        self._is_counted = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has left."""
+        return False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent to it any more, for certain."""
+        return False
+
+    async def wait_gone(self) -> None:
+        """Returns when it has left."""
+        await asyncio.get_running_loop().create_future()
+
+    def count(self) -> None:
+        """Counts the request as one whose client left before it had its response."""
+        if not self._is_counted:
+            self._is_counted = True
+            _hangup.count_abandoned_request()
+
+
+class WsgiClient(Client):
+    """The client of a request whose server put its connection into the environ."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__()
+        self._sock = sock
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has left."""
+        return bool(self._asked())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it reset the connection, or the path broke."""
+        return bool(self._asked() & _OVER)
+
+    async def wait_gone(self) -> None:
+        """Returns when it has left. Opens a descriptor meanwhile."""
+        loop = asyncio.get_running_loop()
+        left = loop.create_future()
+        watching = _unpatched("epoll")()
+        try:
+            self._with_number(lambda number: watching.register(number, select.EPOLLRDHUP))
+            loop.add_reader(watching.fileno(), _tell, left)
+            try:
+                if not self.gone:
+                    await left
+            finally:
+                loop.remove_reader(watching.fileno())
+        finally:
+            watching.close()
+
+    def _asked(self) -> int:
+        def ask(number: int) -> int:
+            poll = _unpatched("poll")()
+            poll.register(number, select.POLLRDHUP)
+            return sum(events for _, events in poll.poll(0))
+
+        return self._with_number(ask)
+
+    def _with_number(self, ask: Callable[[int], Any]) -> int:
+        if not isinstance(self._sock, _hangup.Socket):
+            number = self._sock.fileno()
+            return select.POLLNVAL if number < 0 else ask(number) or 0
+        try:
+            with self._sock._pin() as number:
+                return ask(number) or 0
+        except HangupError:
+            return select.POLLNVAL  # the application itself closed it, or gave it away
+
+
+class WaitressClient(Client):
+    """waitress says so by itself."""
+
+    __slots__ = ("_has_left",)
+
+    def __init__(self, has_left: Callable[[], bool]) -> None:
+        super().__init__()
+        self._has_left = has_left
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has left."""
+        return self._has_left()
+
+
+class AsgiClient(Client):
+    """The client of an ASGI request: stands between the server and the application.
+
+    Args:
+        receive: the server's.
+        send: the server's.
+    """
+
+    __slots__ = ("_ending", "_has_answer", "_left", "_receive", "_send", "_waiting")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        super().__init__()
+        self._receive = receive
+        self._send = send
+        self._left = False
+        self._has_answer = False
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._ending: Optional[asyncio.Task[dict[str, Any]]] = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether its server said that it has left."""
+        return self._left
+
+    @property
+    def is_over(self) -> bool:
+        """The same: a server that says so has closed the connection."""
+        return self._left
+
+    async def wait_gone(self) -> None:
+        """Returns when it has left, on the loop of the server."""
+        left = asyncio.get_running_loop().create_future()
+        self._waiting.add(left)
+        try:
+            if not self._left:
+                await left
+        finally:
+            self._waiting.discard(left)
+
+    async def receive(self) -> dict[str, Any]:
+        """For the application: the server's messages, the last one as often as it is asked for."""
+        if self._ending is None:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._leave()
+            elif not message.get("more_body", False):
+                self._ending = asyncio.ensure_future(self._receive_end())
+            return message
+        await asyncio.wait({self._ending})  # whoever is cancelled here does not take it from the others
+        return self._ending.result()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """For the application."""
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._has_answer = True
+        await self._send(message)
+
+    async def close(self) -> None:
+        """When the application is done with the request."""
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.wait({self._ending})
+            if not self._ending.cancelled():
+                self._ending.exception()
+
+    async def _receive_end(self) -> dict[str, Any]:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._leave()
+                return message
+
+    def _leave(self) -> None:
+        if not self._left and not self._has_answer:
+            self.count()
+        self._left = True
+        for left in tuple(self._waiting):
+            if not left.done():
+                left.get_loop().call_soon_threadsafe(_tell, left)
+
+
+def _tell(left: asyncio.Future[None]) -> None:
+    if not left.done():
+        left.set_result(None)
+
+
+def of_environ(environ: dict[str, Any]) -> Client:
+    """The client of a WSGI request."""
+    if "waitress.client_disconnected" in environ:
+        return WaitressClient(environ["waitress.client_disconnected"])
+    try:
+        return WsgiClient(socket_of(environ))
+    except Declined:
+        return Client()
+
+
+def _unpatched(name: str) -> Any:
+    """A name of ``select``: hubs put their own there, which wait, or none."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None:
+        return gevent.get_original("select", name)
+    eventlet = sys.modules.get("eventlet.patcher")
+    return getattr(select if eventlet is None else eventlet.original("select"), name)
