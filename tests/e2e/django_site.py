@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +27,8 @@ settings.configure(
     DATABASES={},
     DEBUG=False,
     HANGUP=json.loads(os.environ.get("SITE_HANGUP", "{}")),
-    INSTALLED_APPS=["hangup.django"],
+    ASGI_APPLICATION=f"{__name__}.application",
+    INSTALLED_APPS=[*filter(None, [os.environ.get("SITE_SERVER")]), "hangup.django"],
     LOGGING_CONFIG=None,
     MIDDLEWARE=[
         "django.middleware.common.CommonMiddleware",
@@ -188,3 +190,8 @@ urlpatterns = [
 ]
 is_wsgi = os.environ.get("CAPTURED_STACK", "").startswith("gunicorn")
 application: Any = get_wsgi_application() if is_wsgi else get_asgi_application()
+
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)

@@ -6,8 +6,12 @@ The matrix is one table: what a client does, and what the server says of it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +74,10 @@ class Site:
         found = pattern.search(self.log.read_text(), start)
         assert found is not None, f"no {event!r} in:\n{self.log.read_text()[start:]}"
         return float(found[1])
+
+    def wait_to_say(self, text: str, within: float = 10.0) -> None:
+        """Waits until it is in the log."""
+        assert wait_until(lambda: text in self.log.read_text(), within), self.log.read_text()
 
 
 @contextlib.contextmanager
@@ -206,22 +214,23 @@ def test_the_matrix(stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # ---- views that are told
 
 
-@pytest.mark.parametrize("leave", ["reset", "fin"])
 @pytest.mark.parametrize("stack", [*WSGI, *ASGI])
 def test_a_view_knows_within_a_tenth_of_a_second(
-    stack: str, leave: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that polls ``request.hangup.gone``, and one that awaits ``request.hangup.wait_gone()``."""
+    views = (
+        ("/plain",) if "gevent" in stack else ("/plain", "/waits")
+    )  # asyncio does not run under its patches
     with site(stack, tmp_path, monkeypatch) as running:
-        for view in ("/plain", "/waits"):
-            if view == "/waits" and "gevent" in stack:
-                continue  # asyncio does not run under its patches
+        for view, leave in itertools.product(views, (reset, socket.socket.close)):
+            start = running.log.stat().st_size
             with connect(("127.0.0.1", running.port)) as client:
                 client.sendall(f"GET {view} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-                running.wait_for(f"{view} began")
+                running.wait_for(f"{view} began", start=start)
                 left = time.monotonic()
-                reset(client) if leave == "reset" else client.close()
-                assert running.wait_for(f"{view} gone") - left < 0.1
+                leave(client)
+                assert running.wait_for(f"{view} gone", start=start) - left < 0.1
 
 
 @pytest.mark.parametrize("stack", [WSGI[1], *ASGI])
@@ -309,6 +318,42 @@ def test_switched_off_nothing_is_changed(mode: str, tmp_path: Path, monkeypatch:
         wait_until(lambda: "ACCESS 500 /upload" in running.log.read_text(), 5.0)
         assert "ACCESS 500 /upload" in running.log.read_text()
         assert running.abandoned() == (mode == "observe")
+
+
+# ---- runserver
+
+
+@pytest.mark.parametrize("server", ["", "daphne"])
+def test_runserver_is_quiet_about_clients_that_leave(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django's own, and daphne's: nothing above DEBUG, and no traceback."""
+    if server and servers.missing(server):
+        pytest.skip("daphne is not installed")
+    path = [str(servers.DAPHNE)] if server else []
+    monkeypatch.setenv("PYTHONPATH", ":".join([*path, str(Path(__file__).parent)]))
+    monkeypatch.setenv("SITE_SERVER", server)
+    command = [sys.executable, "-m", "django_site", "runserver", "--noreload", "127.0.0.1:0"]
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        running = Site("runserver", servers.port_of(process, log), log)
+        start = log.stat().st_size
+        for path_of_request in ("/stream", "/sse"):
+            in_a_stream(path_of_request)(running)
+            running.wait_for(f"{path_of_request} closed", start=start)
+        in_an_upload("/upload", OCTETS, abruptly=True)(running)
+        assert leaving.get(running.port, "/database").startswith(b"HTTP/1.1 500 ")
+        running.wait_to_say("LOG ERROR django.request Internal Server Error: /database")
+    finally:
+        process.terminate()
+        process.wait(10)
+    said = log.read_text()[start:]
+    assert "Broken pipe" not in re.sub("LOG DEBUG .*", "", said)
+    loud = re.findall("LOG (?:WARNING|ERROR|CRITICAL) (.*)", said)
+    assert loud
+    assert all("/database" in line for line in loud), said
 
 
 # ---- more stacks, more Djangos

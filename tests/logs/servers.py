@@ -99,7 +99,7 @@ def serving(stack: str, app: str, log: Path, *, guarded: bool = False, **environ
             command(stack, app, guarded=guarded), cwd=log.parent, env=variables, stdout=output, stderr=output
         )
     try:
-        yield _port(process, log)
+        yield port_of(process, log)
     finally:
         process.send_signal(signal.SIGINT if stack == "daphne" else signal.SIGTERM)
         try:
@@ -109,7 +109,8 @@ def serving(stack: str, app: str, log: Path, *, guarded: bool = False, **environ
             process.wait()
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+def port_of(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Where it listens, once it does."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()

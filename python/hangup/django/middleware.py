@@ -26,10 +26,11 @@ from django.utils.deprecation import MiddlewareMixin
 from .. import _mode
 from .._client import KEY, Client, WsgiClient, of_environ
 from .._logs.judge import cause
+from .._pieces import Pieces, Upload
 from .._websocket.takeover import refusal
 from ..exceptions import HangupError
 from . import conf
-from .pieces import Pieces, Upload, one_by_one, until_gone
+from .pieces import one_by_one, until_gone
 
 _LOG = logging.getLogger("hangup.django")
 #: By its rows, whose error it was.
