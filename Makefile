@@ -43,6 +43,11 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	@$(BIN)/pip install --quiet --no-deps --target .django/$* 'django==$*.*' && touch $@ \
 	  || echo "SKIPPED: Django $* cannot be installed on this Python; its tests are skipped by name"
 
+# Without what only its other checks need.
+.health/4/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --no-deps --target .health/4 'django-health-check>=4' dnspython && touch $@ \
+	  || echo "SKIPPED: django-health-check cannot be installed; its test is skipped by name"
+
 # The JavaScript clients.
 JS := tests/e2e/js
 $(JS)/node_modules/ready: $(JS)/package-lock.json
@@ -50,7 +55,7 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready $(DJANGOS:%=.django/%/ready) $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready $(DJANGOS:%=.django/%/ready) .health/4/ready $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet

@@ -63,6 +63,8 @@ OWN_OBJECTS = {
     ("middleware.py", "request", "hangup"),  # what Django's middleware is for: requests that know more
     ("middleware.py", "request", "_stream"),
     ("middleware.py", "response", "streaming_content"),
+    ("flask.py", "response", "response"),  # what after_request is for
+    ("flask.py", "response", "status_code"),
     ("tasks.py", "socket", "last_ping"),  # the state that an engineio.Socket has its transport keep:
     ("engineio.py", "socket", "upgrading"),  # here we are its transport
 }

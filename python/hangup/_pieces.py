@@ -53,6 +53,9 @@ class Upload:
         self._left -= len(line)
         return line
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
     def _check(self, data: bytes) -> None:
         if not data:
             raise PeerGone(errno.ECONNRESET, "the client left in the middle of its upload")

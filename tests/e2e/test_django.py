@@ -214,7 +214,12 @@ def test_the_matrix(stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # ---- views that are told
 
 
-@pytest.mark.parametrize("stack", [*WSGI, *ASGI])
+def most_are_slow(stacks: tuple[str, ...], fast: tuple[str, ...]) -> list[Any]:
+    """Parameters: all of them, of which only ``fast`` are in every run."""
+    return [pytest.param(stack, marks=[] if stack in fast else [pytest.mark.slow]) for stack in stacks]
+
+
+@pytest.mark.parametrize("stack", most_are_slow((*WSGI, *ASGI), (WSGI[1], ASGI[0])))
 def test_a_view_knows_within_a_tenth_of_a_second(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +238,7 @@ def test_a_view_knows_within_a_tenth_of_a_second(
                 assert running.wait_for(f"{view} gone", start=start) - left < 0.1
 
 
-@pytest.mark.parametrize("stack", [WSGI[1], *ASGI])
+@pytest.mark.parametrize("stack", most_are_slow((*WSGI, *ASGI), (WSGI[1], ASGI[0])))
 def test_a_client_that_stays_has_its_answer(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +260,7 @@ def test_a_client_that_stays_has_its_answer(
         assert running.abandoned() == 0
 
 
-@pytest.mark.parametrize("stack", ASGI)
+@pytest.mark.parametrize("stack", most_are_slow(ASGI, ASGI[:1]))
 def test_a_generator_that_waits_is_woken_under_asgi(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,7 +328,7 @@ def test_switched_off_nothing_is_changed(mode: str, tmp_path: Path, monkeypatch:
 # ---- runserver
 
 
-@pytest.mark.parametrize("server", ["", "daphne"])
+@pytest.mark.parametrize("server", most_are_slow(("", "daphne"), ("",)))
 def test_runserver_is_quiet_about_clients_that_leave(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
