@@ -5,6 +5,7 @@ General layout
     ``_socket``       :class:`SafeSocket` over it; ``_delegated`` and ``_green`` complete it
     ``gunicorn``      the configuration hooks; ``_gunicorn`` what they add to a worker
     ``_websocket``    WebSockets on the native engine, for python-socketio, flask-sock, uvicorn and plain applications
+    ``django``, ``flask``   requests whose clients leave; ``_client`` whether one is there, ``_pieces`` its streams
     ``uvicorn``       the class that uvicorn's ``--ws`` names
     ``fds``           what is owned; ``_reports`` what was violated
     ``metrics``       what was counted, by all workers; ``prometheus``, ``opentelemetry`` and ``ops`` show it, by the

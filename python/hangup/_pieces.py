@@ -19,16 +19,19 @@ from .exceptions import PeerGone
 
 
 class Upload:
-    """The stream of a request's body, whose end before its length is an error.
+    """The stream of a request's body, whose end before its length is an error if its client is gone. Else somebody
+    changed the stream, or its length.
 
     Args:
         stream: the framework's.
         length: in bytes, as the client said.
+        client: whose it is.
     """
 
-    def __init__(self, stream: Any, length: int) -> None:
+    def __init__(self, stream: Any, length: int, client: Client) -> None:
         self._stream = stream
         self._left = length
+        self._client = client
 
     def read(self, size: Any = -1, /) -> bytes:
         """As of a binary file.
@@ -41,6 +44,8 @@ class Upload:
         while len(data) < wanted:
             more = self._stream.read(wanted - len(data))
             self._check(more)
+            if not more:
+                break
             data += more
         self._left -= len(data)
         return data
@@ -57,7 +62,7 @@ class Upload:
         return iter(self.readline, b"")
 
     def _check(self, data: bytes) -> None:
-        if not data:
+        if not data and self._client.gone:
             raise PeerGone(errno.ECONNRESET, "the client left in the middle of its upload")
 
     def __getattr__(self, name: str) -> Any:

@@ -93,8 +93,9 @@ def _expect_all_of_it() -> None:
 
     length = flask.request.content_length
     environ = flask.request.environ
-    if length and isinstance(_client_now(), _client.WsgiClient):
-        environ["wsgi.input"] = Upload(environ["wsgi.input"], length)
+    client = _client_now()
+    if length and isinstance(client, _client.WsgiClient):
+        environ["wsgi.input"] = Upload(environ["wsgi.input"], length, client)
 
 
 def _watch(response: Any) -> Any:

@@ -98,8 +98,8 @@ class DisconnectMiddleware(MiddlewareMixin):  # type: ignore[misc]
             return client, None
         if scope is None:
             length = _length_of(request)
-            if length and isinstance(client, WsgiClient):
-                request._stream = Upload(request._stream, length)
+            if length and isinstance(client, WsgiClient) and not request._read_started:
+                request._stream = Upload(request._stream, length, client)
             if self._settings.HANDSHAKES and "HTTP_UPGRADE" in request.META:
                 return client, _refusal(request.META)
         return client, None
