@@ -12,7 +12,7 @@ How
 Not promised
     A client that only ended its sending side (``shutdown(SHUT_WR)``) looks the same as one that left, and is taken for
     it; nginx and uvicorn do the same. A client that was unplugged is there until the kernel gives up.
-    Servers whose environ has no connection (mod_wsgi, uWSGI, wsgiref and with it ``runserver``) tell nothing:
+    Servers whose environ has no connection (mod_wsgi, uWSGI, waitress, wsgiref and with it ``runserver``) tell nothing:
     ``gone`` is False.
 """
 
@@ -119,21 +119,6 @@ class WsgiClient(Client):
             return select.POLLNVAL  # the application itself closed it, or gave it away
 
 
-class WaitressClient(Client):
-    """waitress says so by itself."""
-
-    __slots__ = ("_has_left",)
-
-    def __init__(self, has_left: Callable[[], bool]) -> None:
-        super().__init__()
-        self._has_left = has_left
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has left."""
-        return self._has_left()
-
-
 class AsgiClient(Client):
     """The client of an ASGI request: stands between the server and the application.
 
@@ -222,8 +207,6 @@ def _tell(left: asyncio.Future[None]) -> None:
 
 def of_environ(environ: dict[str, Any]) -> Client:
     """The client of a WSGI request."""
-    if "waitress.client_disconnected" in environ:
-        return WaitressClient(environ["waitress.client_disconnected"])
     try:
         return WsgiClient(socket_of(environ))
     except Declined:
