@@ -312,7 +312,20 @@ def test_a_malformed_handshake_is_refused_with_the_reason(
             assert (b"Sec-WebSocket-Version: 13" in answer) == (status == 426)
 
 
-# ---- the switch
+# ---- the setting, and the switch
+
+
+def test_the_setting_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another status; handshakes are the view's."""
+    chosen = json.dumps({"STATUS": 444, "HANDSHAKES": False})
+    with site(WSGI[1], tmp_path, monkeypatch, SITE_HANGUP=chosen) as running:
+        in_an_upload("/upload", OCTETS, abruptly=True)(running)
+        running.wait_to_say("ACCESS 444 /upload")
+        with connect(("127.0.0.1", running.port)) as client:
+            client.sendall(
+                b"GET /pieces HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
+            assert client.recv(12) == b"HTTP/1.1 200"
 
 
 @pytest.mark.parametrize("mode", ["off", "observe"])
