@@ -6,6 +6,7 @@ General layout
     ``gunicorn``      the configuration hooks; ``_gunicorn`` what they add to a worker
     ``_websocket``    WebSockets on the native engine, for python-socketio, flask-sock, uvicorn and plain applications
     ``django``, ``flask``   requests whose clients leave; ``_client`` whether one is there, ``_pieces`` its streams
+    ``asgi``          middleware for ASGI applications; ``channels`` for consumers of Channels; ``_asgi`` behind both
     ``uvicorn``       the class that uvicorn's ``--ws`` names
     ``fds``           what is owned; ``_reports`` what was violated
     ``metrics``       what was counted, by all workers; ``prometheus``, ``opentelemetry`` and ``ops`` show it, by the
@@ -85,8 +86,14 @@ _LAZY = {
 def stats() -> dict[str, int]:
     """All counters of this process, by name. Totals since it was started or forked; ``open`` is now."""
     from . import _hangup, logfilter
+    from ._asgi.counters import statistics
 
-    return {"open": _hangup.open_descriptors(), **_hangup.totals(), **logfilter.statistics()}
+    return {
+        "open": _hangup.open_descriptors(),
+        **_hangup.totals(),
+        **logfilter.statistics(),
+        **statistics(),
+    }
 
 
 if not TYPE_CHECKING:  # a type checker would take every submodule for Any

@@ -235,7 +235,9 @@ class NativeProtocol(asyncio.Protocol):
         self._dispatcher = running_dispatcher()
         fd = os.dup(self.transport.get_extra_info("socket").fileno())
         self.transport.abort()
-        start = functools.partial(_native_websocket, fd, self._handshake.early, self._config)
+        start = functools.partial(
+            _native_websocket, fd, self._handshake.early, self._config, self._member.pings
+        )
         self._native = self._dispatcher.open(self, start)
         self._member.attach(self._native)
         del self._handshake  # a parser and its buffers, which idle clients need not keep
@@ -320,8 +322,10 @@ class NativeProtocol(asyncio.Protocol):
             self._arrived.set()
 
 
-def _native_websocket(fd: int, early: bytes, config: Any, dispatcher: Any) -> Any:
-    interval, timeout = config.ws_ping_interval, config.ws_ping_timeout
+def _native_websocket(
+    fd: int, early: bytes, config: Any, asked: Optional[tuple[float, float]], dispatcher: Any
+) -> Any:
+    interval, timeout = asked or (config.ws_ping_interval, config.ws_ping_timeout)
     pings = (min(interval, A_DAY), None if timeout is None else min(timeout, A_DAY)) if interval else None
     return _hangup.WebSocket(
         fd,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .room import wait_in_thread
@@ -14,12 +14,14 @@ EXTENSION = "hangup.websocket"
 class Member:
     """A WebSocket that may be in groups, from before it is accepted."""
 
-    __slots__ = ("__weakref__", "_is_refused", "_wait", "mailbox", "native")
+    __slots__ = ("__weakref__", "_is_refused", "_wait", "mailbox", "native", "pings")
 
     def __init__(self) -> None:
         self.mailbox = _hangup.Mailbox()
         #: The native connection, once there is one.
         self.native: Any = None
+        #: Interval and timeout, instead of the server's.
+        self.pings: Optional[tuple[float, float]] = None
         self._is_refused = False
 
     def attach(self, native: Any, wait: Callable[[Any, int], None] = wait_in_thread) -> None:
@@ -27,6 +29,10 @@ class Member:
         self.native = native
         self._wait = wait
         self.mailbox.attach(native)
+
+    def ping_every(self, interval: float, timeout: float) -> None:
+        """Once it is accepted."""
+        self.pings = interval, timeout
 
     def refuse(self) -> None:
         """It will not be accepted: the application does not want it, or the client left before."""

@@ -1,0 +1,1 @@
+"""What :mod:`hangup.asgi` and :mod:`hangup.channels` have in common: one client of an ASGI server."""
