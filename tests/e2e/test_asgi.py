@@ -30,7 +30,7 @@ async def app(scope, receive, send):
         lifespan.append((await receive())["type"])
         return
     if scope["type"] == "websocket":
-        specs.add(scope["asgi"]["spec_version"])
+        specs.add(scope["asgi"].get("spec_version"))
         await receive()
         await send({"type": "websocket.accept"})
     elif scope["path"] == "/":
