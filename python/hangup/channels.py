@@ -2,6 +2,8 @@
 
     class Chat(hangup.channels.HangupConsumerMixin, AsyncJsonWebsocketConsumer): ...
 
+:class:`GroupFanout` sends one message to many of them.
+
 Promised
     ``send()`` to a client that left does nothing; ``safe_send()`` says whether it is there. ``disconnect()`` runs once
     for each client whose ``connect()`` went through, whatever ended its consumer: the client, an error of a handler, a
@@ -24,10 +26,11 @@ from typing import Any, Callable, Optional, Union
 
 from . import _mode
 from ._asgi.client import NO_CLOSE_FRAME, Client, Limits, Receive, Send
+from ._asgi.fanout import GroupFanout
 from .asgi import EXTENSION, beat, enter
 from .exceptions import PeerGone
 
-__all__ = ["HangupConsumerMixin"]
+__all__ = ["GroupFanout", "HangupConsumerMixin"]
 
 #: RFC 6455 section 7.4.1.
 INTERNAL_ERROR = 1011
@@ -51,6 +54,7 @@ class HangupConsumerMixin:
     _sync: bool
     _client: Optional[Client] = None
     _layer: Any = None
+    _fanouts: frozenset[tuple[GroupFanout, str]] = frozenset()
     _is_connected = False
     _is_disconnected = False
 
@@ -96,6 +100,8 @@ class HangupConsumerMixin:
         except StopConsumer:
             pass
         finally:
+            for fanout, group in self._fanouts:
+                await fanout.discard(group, self)
             if self._layer is not None:
                 await self._layer.discard_all()
 
@@ -163,6 +169,21 @@ class HangupConsumerMixin:
     @property
     def _is_there(self) -> bool:
         return self._client is None or self._client.is_there
+
+    # -- GroupFanout's --------------------------------------------------------------------------------------
+
+    def remember_fanout(self, fanout: GroupFanout, group: str) -> None:
+        """It is left when the client leaves."""
+        self._fanouts |= {(fanout, group)}
+
+    def forget_fanout(self, fanout: GroupFanout, group: str) -> None:
+        """It was left."""
+        self._fanouts -= {(fanout, group)}
+
+    def hangup_fanout(self, message: Any) -> Any:
+        """Channels': a message for a client that is not native."""
+        data = message["data"]
+        return self.send(text_data=data) if isinstance(data, str) else self.send(bytes_data=data)  # type: ignore[attr-defined]
 
 
 class _RecordingLayer:

@@ -138,7 +138,37 @@ class SyncText(*bases, WebsocketConsumer):
     def disconnect(self, code):
         left(self, code)
 
+fanout = hangup.channels.GroupFanout()
+
+class Fan(hangup.channels.HangupConsumerMixin, AsyncJsonWebsocketConsumer):
+    async def connect(self):
+        await fanout.add("fan", self)
+        await fanout.add("fan", self)
+        await self.accept()
+        await self.send_json("welcome")
+        counted["connected"] += 1
+
+    async def receive_json(self, content):
+        await fanout.send("fan", json.dumps(content) if content != "bytes" else b"bytes")
+
+    async def disconnect(self, code):
+        left(self, code)
+
+class SyncFan(hangup.channels.HangupConsumerMixin, JsonWebsocketConsumer):
+    def connect(self):
+        async_to_sync(fanout.add)("fan", self)
+        self.accept()
+        self.send_json("welcome")
+
+    def receive_json(self, content):
+        async_to_sync(fanout.send)("fan", json.dumps(content))
+
+    def disconnect(self, code):
+        async_to_sync(fanout.discard)("fan", self)
+        left(self, code)
+
 KINDS = {"/async": Async, "/sync": Sync, "/async-text": AsyncText, "/sync-text": SyncText}
+KINDS.update({"/fan": Fan, "/sync-fan": SyncFan})
 consumers = {path: kind.as_asgi() for path, kind in KINDS.items()}
 
 async def channels(scope, receive, send):
@@ -232,7 +262,9 @@ def open_websocket(server: Server, path: str = "/async", rcvbuf: Optional[int] =
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
             % path.encode()
         )
-        head = until(client, b"\r\n\r\n")
+        head = bytearray()
+        while not head.endswith(b"\r\n\r\n"):  # and not what comes behind it
+            head += client.recv(1) or pytest.fail(f"it hung up: {bytes(head)!r}")
         assert b" 101 " in head.partition(b"\r\n")[0], head
     except BaseException:
         client.close()
