@@ -21,6 +21,8 @@ Method
     a broadcast can cost. socketioxide is built from crates.io when its row is first run. Ten thousand clients need
     ``ulimit -n`` above 11,000. ``python -m benches.plot`` draws the cost of a recipient from the newest result file.
 
+    ``fanout-against-channels``: ``GroupFanout`` and Channels' own ``group_send``, each on uvicorn with a Redis.
+
     ``--control`` compares stock with stock: what such a run shows as a ratio is the resolution of the machine.
     A verdict is "unclear" where the bar lies between the quartiles of the pairs.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -9,6 +10,8 @@ import socket
 import subprocess
 from functools import cache
 from importlib.util import find_spec
+from types import TracebackType
+from typing import Optional
 
 from ._load import hangup_load_program
 from ._process import ROOT, Process, Unavailable
@@ -58,6 +61,24 @@ def uvicorn(core: int) -> Process:
     return Process(command, r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)", core)
 
 
+def channels(core: int, app: str = "stock", *options: str) -> Process:
+    """Channels on uvicorn, with a Redis of its own, which has the same core."""
+    _needs("uvicorn", "websockets", "django", "channels", "channels_redis")
+    if shutil.which("redis-server") is None:
+        raise Unavailable("redis-server is not installed")
+    command = [
+        "-m",
+        "uvicorn",
+        "--factory",
+        f"benches.channels_apps:{app}",
+        "--port",
+        "0",
+        "--lifespan",
+        "off",
+    ]
+    return _WithRedis([*command, *options], core)
+
+
 def granian(core: int) -> Process:
     """python-socketio's asynchronous server on granian."""
     _needs("granian")
@@ -82,6 +103,44 @@ def socketioxide(core: int) -> Process:
 def bare_send(core: int) -> Process:
     """One send(2) for each recipient, and nothing else."""
     return Process([hangup_load_program(), "peer"], LISTENING, core)
+
+
+class _WithRedis(Process):
+    """Its Redis keeps nothing."""
+
+    def __init__(self, command: list[str], core: int) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:  # Redis takes 0 for no port
+            port = free.getsockname()[1]
+        words = [
+            "redis-server",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+        self._redis = Process(words, r"port=([0-9]+)\.[\s\S]*Ready to accept connections", core)
+        env = {"REDIS": f"redis://127.0.0.1:{port}/0"}
+        super().__init__(command, r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)", core, env=env)
+
+    def __enter__(self) -> Process:
+        with contextlib.ExitStack() as kept:
+            kept.enter_context(self._redis)
+            super().__enter__()
+            self._kept = kept.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        value: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        super().__exit__(kind, value, trace)
+        self._kept.close()
 
 
 class _Granian(Process):

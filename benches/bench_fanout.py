@@ -82,6 +82,11 @@ CPU = Figure(
 LAST = Figure("until the last client has it", "us", lambda report: report["p50_us"])
 
 
+def ours(core: int, app: str = "flask()") -> Server:
+    """Flask-SocketIO on gthread with hangup."""
+    return Server(True, "gthread", f"benches.socketio_apps:{app}", core, threads=_THREADS)
+
+
 class Case(NamedTuple):
     """A peer, what both are asked for, and what of it is judged.
 
@@ -89,6 +94,7 @@ class Case(NamedTuple):
         peer: makes the server that ours is compared with, of a core.
         load: on ours.
         theirs: on the peer, if it is another.
+        host: makes our server.
     """
 
     peer: Callable[[int], Process]
@@ -97,15 +103,15 @@ class Case(NamedTuple):
     bar: Optional[Bar] = None
     theirs: Optional[Load] = None
     name: str = ""
-
-
-def ours(core: int, app: str = "flask()") -> Server:
-    """Flask-SocketIO on gthread with hangup."""
-    return Server(True, "gthread", f"benches.socketio_apps:{app}", core, threads=_THREADS)
+    host: Callable[[int], Process] = ours
 
 
 def _gthread(core: int) -> Process:
     return _peers.gthread(core, CLIENTS + 20)
+
+
+def _channels(core: int) -> Process:
+    return _peers.channels(core, "hangup", "--ws", "hangup.uvicorn:WebSocketProtocol")
 
 
 def _at_least(limit: float) -> Bar:
@@ -119,6 +125,7 @@ CASES = {
     "fanout-against-gthread": Case(_gthread, bar=_at_least(60)),
     "fanout-against-eventlet": Case(_peers.eventlet),
     "fanout-against-uvicorn": Case(_peers.uvicorn),
+    "fanout-against-channels": Case(_peers.channels, Load(1_000), bar=_at_least(5), host=_channels),
     "fanout-against-granian": Case(_peers.granian),
     "fanout-against-node": Case(_peers.node, bar=_at_least(5)),
     "fanout-against-socketioxide": Case(_peers.socketioxide, bar=_at_least(0.8)),
@@ -171,8 +178,8 @@ def _round(case: Case, plan: Plan, control: bool) -> list[tuple[dict[str, Any], 
     home, away = cores()
     reports: dict[str, dict[str, Any]] = {}
     with contextlib.ExitStack() as running:
-        theirs = running.enter_context(ours(home) if control else case.peer(home))
-        guarded = running.enter_context(ours(home))
+        theirs = running.enter_context(case.host(home) if control else case.peer(home))
+        guarded = running.enter_context(case.host(home))
 
         def run(name: str, server: Process, load: Load) -> float:
             reports[name] = load.run(server, away, plan.seconds)

@@ -74,8 +74,10 @@ class GroupFanout:
             members.discard(consumer)
             if not len(members):
                 del self._groups[group]
-                await self._layer.group_discard(group, self._channel)
-                await self._rest()
+                try:
+                    await self._layer.group_discard(group, self._channel)
+                finally:
+                    await self._rest()
 
     async def send(self, group: str, data: Any) -> None:
         """Sends a message to all clients of a group, in all processes.
