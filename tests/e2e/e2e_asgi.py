@@ -23,11 +23,12 @@ DAPHNE = Path(__file__).resolve().parents[2] / ".daphne" / "4"
 
 #: The command line of each, behind ``python -m``.
 COMMANDS = {
-    "uvicorn": "uvicorn --port {port} --lifespan off app:app",
-    "native": f"uvicorn --port {{port}} --lifespan off --ws {NATIVE} app:app",
-    "daphne": "daphne -b 127.0.0.1 -p {port} app:app",
-    "hypercorn": "hypercorn -b 127.0.0.1:{port} app:app",
-    "gunicorn": "gunicorn -k asgi -b 127.0.0.1:{port} app:app",
+    "uvicorn": "uvicorn --port 0 --lifespan off app:app",
+    "native": f"uvicorn --port 0 --lifespan off --ws {NATIVE} app:app",
+    "daphne": "daphne -b 127.0.0.1 -p 0 app:app",
+    "hypercorn": "hypercorn -b 127.0.0.1:0 app:app",
+    "granian": "granian --interface asgi --host 127.0.0.1 --port {port} app:app",
+    "gunicorn": "gunicorn -k asgi -b 127.0.0.1:0 app:app",
 }
 SERVERS = tuple(COMMANDS)
 
@@ -204,17 +205,18 @@ class Server(Gunicorn):
         environment = {
             **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "HOME": str(directory), **env,
         }  # fmt: skip
+        self._chosen = free_port() if "{port}" in COMMANDS[kind] else 0
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *COMMANDS[kind].format(port=0).split()],
+                [sys.executable, "-m", *COMMANDS[kind].format(port=self._chosen).split()],
                 cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
     @property
     def port(self) -> int:
         """From the kernel: not every server says it. A worker's is its master's."""
-        if self.process.poll() is not None:
-            return 0
+        if self._chosen or self.process.poll() is not None:
+            return self._chosen
         listening = {}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
@@ -226,6 +228,12 @@ class Server(Gunicorn):
                 if number is not None:
                     return number
         return 0
+
+
+def free_port() -> int:
+    """For granian, whose workers listen each for itself, and who does not say where."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def require(kind: str) -> None:
