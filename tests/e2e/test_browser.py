@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import Browser, chromium
 from e2e_gunicorn import gunicorn
 from hangup._demo.server import wait_until
-from javascript import require_node
 from journal_app import GEVENT, GTHREAD, JS, WAYS, Stack, ends, serve
 from test_javascript import EXPECTED, POLLING, UPGRADE, WEBSOCKET
 
@@ -63,54 +61,11 @@ def facts():
 """
 
 
-class Browser:
-    """A Chromium; see ``js/browser.js``."""
-
-    def __init__(self, profile: Path, log: Any) -> None:
-        self._process = subprocess.Popen(
-            ["node", "browser.js", str(shutil.which("chromium")), str(profile)],
-            cwd=JS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-
-    def __call__(self, command: str, argument: str = "") -> Any:
-        """What came of a command."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([command, argument]) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline() or '{"error": "the browser has ended"}')
-        assert "result" in answer, answer["error"]
-        return answer["result"]
-
-    def heard(self, event: str) -> list[Any]:
-        """What came with each ``event`` to the client that stays."""
-        return [value for name, value in self("evaluate", "heard") if name == event]
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        finally:
-            self._process.kill()
-            self._process.wait()
-            self._process.stdout.close()
-
-
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
     """With a profile of its own."""
-    require_node("playwright-core")
-    if shutil.which("chromium") is None:
-        pytest.skip("chromium is not installed")
-    log = tmp_path / "browser.log"
-    with log.open("w") as file:
-        browser = Browser(tmp_path / "profile", file)
-    try:
+    with chromium(tmp_path) as browser:
         yield browser
-    finally:
-        browser.end()
 
 
 def test_a_page_and_its_tab_and_its_service(tmp_path: Path, browser: Browser) -> None:

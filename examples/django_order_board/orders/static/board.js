@@ -1,0 +1,1 @@
+../../../flask_order_board/static/board.js

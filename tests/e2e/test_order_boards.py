@@ -1,0 +1,196 @@
+"""The order boards of ``examples/``, in real browsers: two people, each with a Chromium of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import Browser, chromium
+from e2e_gunicorn import Gunicorn
+from hangup._demo.server import wait_until
+from javascript import require_node
+from journal_app import JS
+from test_examples import EXAMPLES, get, start
+
+DAPHNE = EXAMPLES.parent / ".daphne" / "4"
+UVICORN = ["uvicorn", "--ws", "hangup.uvicorn:WebSocketProtocol", "--fd"]
+DAPHNE_FD = ["daphne", "--fd"]
+
+
+class Person:
+    """Somebody at the board."""
+
+    def __init__(self, browser: Browser, name: str, url: str) -> None:
+        self._browser = browser
+        browser("visit", url)
+        browser("fill", ["#sign-in input", name])
+        browser("click", "#sign-in button")
+        browser("wait", "document.querySelector('#state').className === 'live'")
+
+    def place(self, item: str) -> None:
+        """An order."""
+        self._browser("fill", ["#place input", item])
+        self._browser("click", "#place button")
+
+    def move(self, item: str) -> None:
+        """One step further."""
+        self._browser("click", f".card:has-text('{item}') button")
+
+    def reads(self, selector: str, *texts: str) -> None:
+        """Waits until that is on the page, and nothing else."""
+        found = f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => one.innerText)"
+        assert wait_until(lambda: self._browser("evaluate", found) == list(texts), 10), (
+            self._browser("evaluate", found),
+            texts,
+        )
+
+    def picture(self, path: Path) -> None:
+        """What the page looks like."""
+        self._browser("screenshot", str(path))
+        assert path.stat().st_size > 5000
+
+
+class DjangoServer(Gunicorn):
+    """The Django board, at a listener that outlives it, so that nobody is refused while it is replaced."""
+
+    def __init__(self, directory: Path, command: list[str], listener: socket.socket) -> None:
+        self._port: int = listener.getsockname()[1]
+        self.log_file = directory / "log"
+        environment = {**os.environ, "PYTHONPATH": str(DAPHNE)} if command is DAPHNE_FD else {**os.environ}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command, str(listener.fileno()), "project.asgi:application"],
+                cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()],
+            )  # fmt: skip
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+
+@contextlib.contextmanager
+def django_server(directory: Path, command: list[str], listener: socket.socket) -> Iterator[DjangoServer]:
+    """One that is ended, which leaves no member behind."""
+    server = DjangoServer(directory, command, listener)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.end()
+
+
+@contextlib.contextmanager
+def two_people(tmp_path: Path, server: Gunicorn) -> Iterator[tuple[Browser, Person, Browser, Person]]:
+    """Ada and Bob, who see each other."""
+    with chromium(tmp_path, "ada") as ada, chromium(tmp_path, "bob") as bob:
+        url = f"http://127.0.0.1:{server.port}/"
+        people = Person(ada, "Ada", url), Person(bob, "Bob", url)
+        people[0].reads("#here li", "A\nAda (you)", "B\nBob")
+        people[1].reads("#here li", "A\nAda", "B\nBob (you)")
+        yield ada, people[0], bob, people[1]
+        assert ada("complaints") == []
+
+
+def facts(server: Gunicorn) -> dict[str, Any]:
+    """What the board says of itself."""
+    said: dict[str, Any] = json.loads(get(server.port, "/hangup"))
+    return said
+
+
+def orders_come_and_go(ada: Person, bob: Person, pictures: Path) -> None:
+    """Ada's orders are on Bob's page, what he does with them is on hers, and only she is told that one is ready."""
+    ada.place("Flat white")
+    bob.reads(".placed .item", "Flat white")
+    ada.place("<b>Two</b> croissants")
+    bob.reads(".placed .item", "Flat white", "<b>Two</b> croissants")
+    bob.move("Flat white")
+    ada.reads(".preparing .item", "Flat white")
+    bob.reads(".preparing .item", "Flat white")
+    bob.move("Flat white")
+    ada.reads(".ready .item", "Flat white")
+    ada.reads("#notices li", "Flat white is ready")
+    bob.reads(".ready .item", "Flat white")
+    bob.reads("#notices li")
+    ada.picture(pictures / "ada.png")
+    bob.picture(pictures / "bob.png")
+
+
+def they_are_back(server: Gunicorn, before: int) -> bool:
+    """Ada and Bob, at another process than before."""
+    said = facts(server)
+    return said["pid"] != before and said["here"] == ["Ada", "Bob"]
+
+
+def orders_come_again(ada: Person, bob: Person) -> None:
+    """What was on the board is, and what is placed now comes as well."""
+    bob.place("Pot of tea")
+    for person in (ada, bob):
+        person.reads("#state", "live")
+        person.reads(".placed .item", "<b>Two</b> croissants", "Pot of tea")
+        person.reads(".ready .item", "Flat white")
+
+
+def test_flask(tmp_path: Path) -> None:
+    """Two browsers, a worker that is replaced, and a browser that is killed."""
+    for needed in ("jwt", "flask_socketio", "simple_websocket"):
+        pytest.importorskip(needed)
+    require_node()
+    directory = tmp_path / "board"
+    directory.mkdir()
+    (directory / "node_modules").symlink_to(JS / "node_modules")
+    with start("flask_order_board", directory) as server:
+        assert server.wait_until(lambda: server.port, 20), server.log
+        with two_people(tmp_path, server) as (_, ada, bobs_browser, bob):
+            orders_come_and_go(ada, bob, tmp_path)
+            before = facts(server)["pid"]
+            server.process.send_signal(signal.SIGHUP)
+            assert wait_until(lambda: they_are_back(server, before), 20), server.log
+            orders_come_again(ada, bob)
+            assert bobs_browser("complaints") == []
+            bobs_browser.kill()
+            assert wait_until(lambda: (facts(server)["here"], facts(server)["members"]) == (["Ada"], 1), 5)
+            ada.reads("#here li", "A\nAda (you)")
+        assert wait_until(lambda: facts(server)["members"] == 0, 5)
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(
+    "command", [UVICORN, pytest.param(DAPHNE_FD, marks=pytest.mark.slow)], ids=["uvicorn", "daphne"]
+)
+def test_django(tmp_path: Path, command: list[str]) -> None:
+    """The same, with a server that is replaced."""
+    for needed in ("jwt", "django", "channels", "uvicorn"):
+        pytest.importorskip(needed)
+    if command is DAPHNE_FD and not DAPHNE.is_dir():
+        pytest.skip("daphne is not installed (make setup)")
+    directory = tmp_path / "board"
+    shutil.copytree(EXAMPLES / "django_order_board", directory)
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=directory, check=True, timeout=60
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as servers:
+        server = servers.enter_context(django_server(directory, command, listener))
+        with two_people(tmp_path, server) as (_, ada, bobs_browser, bob):
+            orders_come_and_go(ada, bob, tmp_path)
+            before = facts(server)["pid"]
+            server.end()
+            server = servers.enter_context(django_server(directory, command, listener))
+            assert wait_until(lambda: they_are_back(server, before), 20), server.log
+            orders_come_again(ada, bob)
+            assert bobs_browser("complaints") == []
+            bobs_browser.kill()
+            assert wait_until(lambda: facts(server)["here"] == ["Ada"], 5)
+            ada.reads("#here li", "A\nAda (you)")
+        assert wait_until(lambda: facts(server)["here"] == [], 5)
+        assert "Traceback" not in server.log
