@@ -42,10 +42,19 @@ class Browser:
 
     def kill(self) -> None:
         """Chromium's own process, by SIGKILL: no page can say goodbye."""
-        pid = self._process.pid
-        chromium = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        assert len(chromium) == 1, chromium
-        os.kill(int(chromium[0]), signal.SIGKILL)
+        [chromium] = _children(self._process.pid)
+        os.kill(chromium, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All of Chromium stops meanwhile, and its connections stay: a lid that is closed."""
+        stopped: list[int] = []
+        _stop(_children(self._process.pid), stopped)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     def end(self) -> None:
         assert self._process.stdin is not None
@@ -57,6 +66,22 @@ class Browser:
             self._process.kill()
             self._process.wait()
             self._process.stdout.close()
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def _stop(pids: list[int], stopped: list[int]) -> None:
+    """Parents first: what is stopped starts nothing."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+        stopped.append(pid)
+        _stop(_children(pid), stopped)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,44 @@ def facts(server: Gunicorn) -> dict[str, Any]:
     return said
 
 
+def post(server: Gunicorn, path: str, token: str = "", **fields: str) -> tuple[int, Any]:
+    """The status of a request, and what it was answered."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    with contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.request("POST", path, json.dumps(fields), headers)
+        answer = connection.getresponse()
+        said = answer.read()
+        return answer.status, json.loads(said) if answer.status < 300 else None
+
+
+def opens(server: Gunicorn, token: str) -> int:
+    """The status of a WebSocket's handshake with Django's board."""
+    handshake = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    handshake |= {
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Origin": f"http://127.0.0.1:{server.port}",
+    }
+    with contextlib.closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.request("GET", f"/ws/board?token={token}", headers=handshake)
+        return connection.getresponse().status
+
+
+def strangers_are_refused(server: Gunicorn, *paths: str) -> None:
+    """Without a token, with a foreign one, and with a name that is none."""
+    for path in ("/orders", "/orders/1/status", *paths):
+        assert post(server, path)[0] == post(server, path, "a.b.c")[0] == 401
+    assert post(server, "/sign-in", name=" ")[0] == 400
+
+
+def tokens_are_for_one_purpose(server: Gunicorn) -> None:
+    """What signs in opens no WebSocket, and what opens one signs nobody in."""
+    _, signed = post(server, "/sign-in", name="Ada")
+    _, ticket = post(server, "/ticket", signed["token"])
+    assert opens(server, "") == opens(server, signed["token"]) == 403
+    assert opens(server, ticket["token"]) == 101
+    assert post(server, "/orders", ticket["token"], item="Tea")[0] == 401
+
+
 def orders_come_and_go(ada: Person, bob: Person, pictures: Path) -> None:
     """Ada's orders are on Bob's page, what he does with them is on hers, and only she is told that one is ready."""
     ada.place("Flat white")
@@ -151,6 +190,7 @@ def test_flask(tmp_path: Path) -> None:
     (directory / "node_modules").symlink_to(JS / "node_modules")
     with start("flask_order_board", directory) as server:
         assert server.wait_until(lambda: server.port, 20), server.log
+        strangers_are_refused(server)
         with two_people(tmp_path, server) as (_, ada, bobs_browser, bob):
             orders_come_and_go(ada, bob, tmp_path)
             before = facts(server)["pid"]
@@ -169,19 +209,26 @@ def test_flask(tmp_path: Path) -> None:
     "command", [UVICORN, pytest.param(DAPHNE_FD, marks=pytest.mark.slow)], ids=["uvicorn", "daphne"]
 )
 def test_django(tmp_path: Path, command: list[str]) -> None:
-    """The same, with a server that is replaced."""
+    """The same, with a server that is replaced; and a browser that is silent is gone, and comes back."""
     for needed in ("jwt", "django", "channels", "uvicorn"):
         pytest.importorskip(needed)
     if command is DAPHNE_FD and not DAPHNE.is_dir():
         pytest.skip("daphne is not installed (make setup)")
     directory = tmp_path / "board"
     shutil.copytree(EXAMPLES / "django_order_board", directory)
+    consumers = directory / "orders" / "consumers.py"
+    calm = consumers.read_text()
+    hasty = calm.replace("heartbeat = 15.0", "heartbeat, heartbeat_timeout = 1.0, 2.0")
+    assert hasty != calm
+    consumers.write_text(hasty)
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=directory, check=True, timeout=60
     )
     with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as servers:
         server = servers.enter_context(django_server(directory, command, listener))
         with two_people(tmp_path, server) as (_, ada, bobs_browser, bob):
+            strangers_are_refused(server, "/ticket")
+            tokens_are_for_one_purpose(server)
             orders_come_and_go(ada, bob, tmp_path)
             before = facts(server)["pid"]
             server.end()
@@ -189,6 +236,10 @@ def test_django(tmp_path: Path, command: list[str]) -> None:
             assert wait_until(lambda: they_are_back(server, before), 20), server.log
             orders_come_again(ada, bob)
             assert bobs_browser("complaints") == []
+            with bobs_browser.frozen():
+                assert wait_until(lambda: facts(server)["here"] == ["Ada"], 15)
+                ada.reads("#here li", "A\nAda (you)")
+            bob.reads("#here li", "A\nAda", "B\nBob (you)")
             bobs_browser.kill()
             assert wait_until(lambda: facts(server)["here"] == ["Ada"], 5)
             ada.reads("#here li", "A\nAda (you)")

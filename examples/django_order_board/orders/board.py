@@ -8,6 +8,10 @@ from channels.layers import get_channel_layer
 
 EVERYBODY = "board"
 
+#: Who is connected to this process, by channel. Several processes need a store that they share, and that forgets those
+#: of a process that was killed.
+members: dict[str, str] = {}
+
 
 def group_of(name: str) -> str:
     """Names may be written in any letters, those of groups may not."""

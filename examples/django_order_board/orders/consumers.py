@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from .board import EVERYBODY, group_of
-from .models import Member, Order
+from .board import EVERYBODY, group_of, members
+from .models import Order
 
 
 class BoardConsumer(AsyncJsonWebsocketConsumer):
@@ -21,20 +21,19 @@ class BoardConsumer(AsyncJsonWebsocketConsumer):
         self.groups = [EVERYBODY, group_of(name)]
         for group in self.groups:
             await self.channel_layer.group_add(group, self.channel_name)
-        await Member.objects.acreate(channel=self.channel_name, name=name)
+        members[self.channel_name] = name
         orders = Order.objects.exclude(status=Order.Status.COLLECTED).order_by("pk")
         await self.send_json({"type": "orders", "orders": [order.as_json() async for order in orders]})
         await self.channel_layer.group_send(EVERYBODY, {"type": "board.members"})
 
     async def disconnect(self, code: int) -> None:
         """Channels leaves ``groups`` by itself before."""
-        await Member.objects.filter(channel=self.channel_name).adelete()
+        members.pop(self.channel_name, None)
         await self.channel_layer.group_send(EVERYBODY, {"type": "board.members"})
 
     async def board_members(self, event: dict) -> None:
         """Each page's consumer looks for itself: of two lists that were sent, the older one might come last."""
-        names = Member.objects.values_list("name", flat=True).order_by("name").distinct()
-        await self.send_json({"type": "here", "names": [name async for name in names]})
+        await self.send_json({"type": "here", "names": sorted(set(members.values()))})
 
     async def board_message(self, event: dict) -> None:
         """What a group is told."""

@@ -1,4 +1,4 @@
-"""What is on the board, and who looks at it."""
+"""What is on the board."""
 
 from django.db import models
 
@@ -21,10 +21,3 @@ class Order(models.Model):
     def as_json(self) -> dict[str, object]:
         """As the page knows it."""
         return {"id": self.pk, "item": self.item, "owner": self.owner, "status": self.status}
-
-
-class Member(models.Model):
-    """A browser that is connected, in any process. A server that is killed leaves its own behind."""
-
-    channel = models.CharField(max_length=100, unique=True)
-    name = models.CharField(max_length=20)

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
-from .board import EVERYBODY, group_of, tell
-from .models import Member, Order
+from .board import EVERYBODY, group_of, members, tell
+from .models import Order
 from .tokens import REQUESTS, WEBSOCKETS, token_for, user_of
 
 
@@ -78,12 +78,10 @@ async def move(request: HttpRequest, _user: str, number: int) -> JsonResponse:
     return JsonResponse({"order": order.as_json()})
 
 
-async def counted(_request: HttpRequest) -> JsonResponse:
+def counted(_request: HttpRequest) -> JsonResponse:
     """Who is here, what is guarded, and what was counted."""
-    here = [name async for name in Member.objects.values_list("name", flat=True).order_by("name")]
-    return JsonResponse(
-        {"pid": os.getpid(), "here": here, "status": hangup.status(), "stats": hangup.stats()}
-    )
+    here = {"pid": os.getpid(), "here": sorted(members.values())}
+    return JsonResponse({**here, "status": hangup.status(), "stats": hangup.stats()})
 
 
 def text_of(request: HttpRequest, field: str) -> str:
