@@ -22,6 +22,7 @@ from hangup._demo.server import wait_until
 from javascript import require_node
 from journal_app import JS
 from test_examples import EXAMPLES, get, start
+from test_message_queue import Redis
 
 DAPHNE = EXAMPLES.parent / ".daphne" / "4"
 UVICORN = ["uvicorn", "--ws", "hangup.uvicorn:WebSocketProtocol", "--fd"]
@@ -64,10 +65,11 @@ class Person:
 class DjangoServer(Gunicorn):
     """The Django board, at a listener that outlives it, so that nobody is refused while it is replaced."""
 
-    def __init__(self, directory: Path, command: list[str], listener: socket.socket) -> None:
+    def __init__(self, directory: Path, command: list[str], listener: socket.socket, **env: str) -> None:
         self._port: int = listener.getsockname()[1]
         self.log_file = directory / "log"
-        environment = {**os.environ, "PYTHONPATH": str(DAPHNE)} if command is DAPHNE_FD else {**os.environ}
+        path = {"PYTHONPATH": str(DAPHNE)} if command is DAPHNE_FD else {}
+        environment = {**os.environ, **path, **env}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command, str(listener.fileno()), "project.asgi:application"],
@@ -81,14 +83,31 @@ class DjangoServer(Gunicorn):
 
 
 @contextlib.contextmanager
-def django_server(directory: Path, command: list[str], listener: socket.socket) -> Iterator[DjangoServer]:
-    """One that is ended, which leaves no member behind."""
-    server = DjangoServer(directory, command, listener)
+def django_server(
+    directory: Path, command: list[str], listener: socket.socket, **env: str
+) -> Iterator[DjangoServer]:
+    """One that is ended."""
+    server = DjangoServer(directory, command, listener, **env)
     try:
         yield server
     finally:
         if server.process.poll() is None:
             server.end()
+
+
+def migrated_board(tmp_path: Path) -> Path:
+    """A copy of Django's board, which finds out within three seconds that a browser is silent."""
+    directory = tmp_path / "board"
+    shutil.copytree(EXAMPLES / "django_order_board", directory)
+    consumers = directory / "orders" / "consumers.py"
+    calm = consumers.read_text()
+    hasty = calm.replace("heartbeat = 15.0", "heartbeat, heartbeat_timeout = 1.0, 2.0")
+    assert hasty != calm
+    consumers.write_text(hasty)
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=directory, check=True, timeout=60
+    )
+    return directory
 
 
 @contextlib.contextmanager
@@ -214,16 +233,7 @@ def test_django(tmp_path: Path, command: list[str]) -> None:
         pytest.importorskip(needed)
     if command is DAPHNE_FD and not DAPHNE.is_dir():
         pytest.skip("daphne is not installed (make setup)")
-    directory = tmp_path / "board"
-    shutil.copytree(EXAMPLES / "django_order_board", directory)
-    consumers = directory / "orders" / "consumers.py"
-    calm = consumers.read_text()
-    hasty = calm.replace("heartbeat = 15.0", "heartbeat, heartbeat_timeout = 1.0, 2.0")
-    assert hasty != calm
-    consumers.write_text(hasty)
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=directory, check=True, timeout=60
-    )
+    directory = migrated_board(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as servers:
         server = servers.enter_context(django_server(directory, command, listener))
         with two_people(tmp_path, server) as (_, ada, bobs_browser, bob):
@@ -245,3 +255,28 @@ def test_django(tmp_path: Path, command: list[str]) -> None:
             ada.reads("#here li", "A\nAda (you)")
         assert wait_until(lambda: facts(server)["here"] == [], 5)
         assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_one_board_of_two_processes(tmp_path: Path) -> None:
+    """Django's, with Redis between them: Ada at one, Bob at the other."""
+    for needed in ("jwt", "django", "channels_redis", "uvicorn"):
+        pytest.importorskip(needed)
+    directory = migrated_board(tmp_path)
+    with contextlib.ExitStack() as kept:
+        redis = Redis(tmp_path)
+        kept.callback(redis.kill)
+        servers = []
+        for _ in range(2):
+            listener = kept.enter_context(socket.create_server(("127.0.0.1", 0)))
+            servers.append(
+                kept.enter_context(django_server(directory, UVICORN, listener, REDIS_URL=redis.url))
+            )
+        browsers = [kept.enter_context(chromium(tmp_path, name)) for name in ("ada", "bob")]
+        ada, bob = (
+            Person(browser, name, f"http://127.0.0.1:{server.port}/")
+            for browser, name, server in zip(browsers, ("Ada", "Bob"), servers)
+        )
+        orders_come_and_go(ada, bob, tmp_path)
+        assert [browser("complaints") for browser in browsers] == [[], []]
+        assert "Traceback" not in servers[0].log
