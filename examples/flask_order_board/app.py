@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import flask_socketio
-import hangup
+import hangup.flask
 import jwt
 from flask import Flask, abort, request, send_from_directory
 from flask_socketio import SocketIO, emit, join_room
@@ -24,6 +24,7 @@ SECRET = os.environ.get("SECRET_KEY", "for development only: set SECRET_KEY")
 STATUSES = ["placed", "preparing", "ready", "collected"]
 
 app = Flask(__name__)
+hangup.flask.Hangup(app)  # 499 for requests whose client left; `flask hangup doctor`
 # With several workers: SocketIO(app, message_queue="redis://"), and users in a store that they share.
 socketio = SocketIO(app, async_mode="threading")
 users: dict[str, str] = {}
