@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from hangup.channels import HangupConsumerMixin
 
 from .board import EVERYBODY, group_of, members
 from .models import Order
 
 
-class BoardConsumer(AsyncJsonWebsocketConsumer):
+class BoardConsumer(HangupConsumerMixin, AsyncJsonWebsocketConsumer):
     """Sends a page what is on the board, and then what changes. Orders are placed by HTTP."""
+
+    heartbeat = 15.0  # seconds of silence; the page answers
 
     async def connect(self) -> None:
         """Refuses who has no token; the others get what is on the board."""

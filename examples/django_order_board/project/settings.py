@@ -10,8 +10,8 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "for development only: set SECRET_KEY"
 DEBUG = "SECRET_KEY" not in os.environ
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 
-INSTALLED_APPS = ["django.contrib.staticfiles", "channels", "orders"]
-MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+INSTALLED_APPS = ["django.contrib.staticfiles", "channels", "hangup.django", "orders"]
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware", "hangup.django.DisconnectMiddleware"]
 ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
