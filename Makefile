@@ -40,7 +40,7 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 
 # Djangos beside the newest that the Python at hand can run: first on the path of the server that a test starts.
 .django/%/ready: | $(VENV)/ready
-	@$(BIN)/pip install --quiet --no-deps --target .django/$* 'django==$*.*' && touch $@ \
+	@$(BIN)/pip install -qqq --no-deps --target .django/$* 'django==$*.*' && touch $@ \
 	  || echo "SKIPPED: Django $* cannot be installed on this Python; its tests are skipped by name"
 
 # Without what only its other checks need.
