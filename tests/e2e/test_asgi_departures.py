@@ -30,12 +30,12 @@ def lose(server: Server, ways: Iterable[str], path: str, kept: contextlib.ExitSt
 
 
 def lost(server: Server, count: int, within: float = 20) -> dict[str, Any]:
-    """What the service says of itself, as soon as it has missed so many."""
+    """What the service says of itself, as soon as it has missed so many, and their groups have."""
     said: dict[str, Any] = {}
 
     def has_missed() -> bool:
         said.update(server.ask())
-        return said["disconnected"] >= count
+        return said["disconnected"] >= count and not said["members"]
 
     assert wait_until(has_missed, within), (said, server.log[-3000:])
     return said
