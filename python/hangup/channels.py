@@ -21,6 +21,7 @@ Not promised
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, Callable, Optional, Union
 
@@ -31,6 +32,8 @@ from .asgi import EXTENSION, beat, enter
 from .exceptions import PeerGone
 
 __all__ = ["GroupFanout", "HangupConsumerMixin"]
+
+_LOG = logging.getLogger("hangup.channels")
 
 #: RFC 6455 section 7.4.1.
 INTERNAL_ERROR = 1011
@@ -101,8 +104,8 @@ class HangupConsumerMixin:
             pass
         finally:
             for fanout, group in self._fanouts:
-                await fanout.discard(group, self)
-            if self._layer is not None:
+                await _tried(fanout.discard(group, self))
+            if isinstance(self._layer, _RecordingLayer):
                 await self._layer.discard_all()
 
     # -- Channels' ------------------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ class HangupConsumerMixin:
 
     @channel_layer.setter
     def channel_layer(self, layer: Any) -> None:
-        self._layer = layer if layer is None or self._client is None else _RecordingLayer(layer)
+        self._layer = layer if layer is None or self._client is None else _RecordingLayer(layer, self)
 
     def websocket_connect(self, message: Any) -> Any:
         """Channels'."""
@@ -136,6 +139,8 @@ class HangupConsumerMixin:
         if self._is_disconnected:
             raise StopConsumer
         self._is_disconnected = True
+        if isinstance(self._layer, _RecordingLayer):
+            self._layer.part()
         return super().websocket_disconnect(message)  # type: ignore[misc]
 
     # -- sending --------------------------------------------------------------------------------------------
@@ -187,30 +192,51 @@ class HangupConsumerMixin:
 
 
 class _RecordingLayer:
-    """A channel layer that knows which groups were entered through it, and not yet left."""
+    """A channel layer that knows which groups its consumer entered through it, and has not left."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, consumer: Any) -> None:
         self._layer = layer
-        self._entered: set[tuple[str, str]] = set()
-        self._left: set[tuple[str, str]] = set()
+        self._consumer = consumer
+        self._entered: set[str] = set()
+        #: Groups that were left since the consumer ends; None before.
+        self._parted: Optional[set[str]] = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layer, name)
 
     async def group_add(self, group: str, channel: str) -> None:
         """Channels'."""
-        self._entered.add((group, channel))
-        self._left.discard((group, channel))
+        if self._is_own(channel):
+            self._entered.add(group)
         await self._layer.group_add(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Channels', once for each group."""
-        if (group, channel) not in self._left:
+        """Channels'; of its own groups once, when the consumer ends."""
+        if not self._is_own(channel):
             await self._layer.group_discard(group, channel)
-            self._entered.discard((group, channel))
-            self._left.add((group, channel))
+        elif self._parted is None or group not in self._parted:
+            await self._layer.group_discard(group, channel)
+            self._entered.discard(group)
+            if self._parted is not None:
+                self._parted.add(group)
+
+    def part(self) -> None:
+        """The consumer ends."""
+        if self._parted is None:
+            self._parted = set()
 
     async def discard_all(self) -> None:
-        """Of what is left."""
-        for group, channel in sorted(self._entered):
-            await self.group_discard(group, channel)
+        """Of what is left, each whatever becomes of the others."""
+        self.part()
+        for group in sorted(self._entered):
+            await _tried(self.group_discard(group, self._consumer.channel_name))
+
+    def _is_own(self, channel: str) -> bool:
+        return channel == getattr(self._consumer, "channel_name", None)
+
+
+async def _tried(discarding: Coroutine[Any, Any, None]) -> None:
+    try:
+        await discarding
+    except Exception:  # each layer has its own
+        _LOG.exception("A group could not be left")

@@ -81,8 +81,12 @@ def _client_now() -> _client.Client:
 
 def _answer(failure: Exception) -> Any:
     """For the errors that a client's departure can be: those that it is not go on."""
+    from werkzeug.exceptions import HTTPException
+
     client = _client_now()
     if not client.gone:
+        if isinstance(failure, HTTPException):
+            return failure  # what it is without us
         raise failure
     client.count()
     return "", CLIENT_CLOSED_REQUEST

@@ -265,7 +265,7 @@ class Client:
     def _departure(self) -> PeerGone:
         if self._raised is None:
             self._raised = PeerGone(errno.EPIPE, "the client left")
-        return self._raised
+        return self._raised.with_traceback(None)  # of many raises, else
 
     # -- deadlines ------------------------------------------------------------------------------------------
 
@@ -325,9 +325,8 @@ class Client:
     def _silent_at(self, now: float) -> float:
         """An answer that the application has not fetched is not silence."""
         assert self._asked is not None
-        listening = min(
-            self._receiving.values(), default=now if self._ahead is None else self._listening_since
-        )
+        is_listening = self._ahead is not None and not self._ahead.done()
+        listening = min(self._receiving.values(), default=self._listening_since if is_listening else now)
         return max(self._asked, listening) + self._limits.heartbeat_timeout
 
     def _set_timer(self, when: float, call: Callable[[], None]) -> None:

@@ -106,7 +106,7 @@ class GroupFanout:
         return self._lock
 
     async def _enter(self, group: str) -> None:
-        if self._relaying is None:
+        if self._relaying is None or self._relaying.done():
             self._channel = await self._layer.new_channel()
             self._relaying = asyncio.get_running_loop().create_task(self._relay(self._layer))
         await self._layer.group_add(group, self._channel)
@@ -115,9 +115,9 @@ class GroupFanout:
         """No task is left for nobody."""
         if self._groups or self._relaying is None:
             return
-        self._relaying.cancel()
-        await asyncio.wait({self._relaying})
-        self._relaying = None
+        relaying, self._relaying = self._relaying, None  # also if we are cancelled meanwhile
+        relaying.cancel()
+        await asyncio.wait({relaying})
 
     async def _relay(self, layer: Any) -> None:
         while True:
@@ -126,6 +126,11 @@ class GroupFanout:
             except Exception:  # each layer has its own; without us its clients would hear nothing any more
                 logger.exception("The channel layer failed; it is asked again in %s s", RETRY)
                 await asyncio.sleep(RETRY)
+                continue
+            if message["type"] != MESSAGE_TYPE:
+                logger.warning(
+                    "A message of type %r reached no native client: use GroupFanout.send", message["type"]
+                )
                 continue
             members = self._groups.get(message["group"])
             if members is not None:  # else the last of them left meanwhile

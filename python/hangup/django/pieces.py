@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -26,7 +27,8 @@ _END = object()
 
 async def one_by_one(pieces: Iterator[Any], client: Client) -> AsyncIterator[Any]:
     """The pieces of a synchronous iterator, each made in the request's thread."""
-    make = sync_to_async(functools.partial(next, pieces, _END), thread_sensitive=True)
+    context = contextvars.copy_context()  # one for all pieces, as if they were read in one go
+    make = sync_to_async(functools.partial(context.run, next, pieces, _END), thread_sensitive=True)
     while not client.gone:
         piece: Any = await make()
         if piece is _END or client.gone:
