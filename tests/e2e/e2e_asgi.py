@@ -150,7 +150,13 @@ class Fan(hangup.channels.HangupConsumerMixin, AsyncJsonWebsocketConsumer):
         counted["connected"] += 1
 
     async def receive_json(self, content):
-        await fanout.send("fan", json.dumps(content) if content != "bytes" else b"bytes")
+        if content == "stray":
+            await self.channel_layer.group_send("fan", {"type": "stray"})
+        else:
+            await fanout.send("fan", json.dumps(content) if content != "bytes" else b"bytes")
+
+    async def stray(self, event):
+        pass
 
     async def disconnect(self, code):
         left(self, code)
@@ -163,6 +169,9 @@ class SyncFan(hangup.channels.HangupConsumerMixin, JsonWebsocketConsumer):
 
     def receive_json(self, content):
         async_to_sync(fanout.send)("fan", json.dumps(content))
+
+    def stray(self, event):
+        pass
 
     def disconnect(self, code):
         async_to_sync(fanout.discard)("fan", self)

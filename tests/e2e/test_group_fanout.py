@@ -49,6 +49,7 @@ def test_everybody_hears_once_and_nothing_is_left(tmp_path: Path, kind: str) -> 
                 client.sendall(frame(b'"message %d"' % number))
                 for other in clients:
                     assert hears(other, f"message {number}").count(b"message") == 1
+            clients[0].sendall(frame(b'"stray"'))  # a message of Channels' own to the same group
             clients[0].sendall(frame(b'"bytes"'))
             for other in clients:
                 assert b"\x82\x05bytes" in hears(other, "bytes")
