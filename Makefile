@@ -38,9 +38,14 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	@$(BIN)/pip install --quiet --target .daphne/4 'daphne>=4.2,<5' && touch $@ \
 	  || echo "SKIPPED: daphne cannot be installed; its tests are skipped by name"
 
+# By itself: it brings h2, with which dnspython imports so much that eventlet fails in the same way.
+.hypercorn/0/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --target .hypercorn/0 'hypercorn>=0.17,<1' && touch $@ \
+	  || echo "SKIPPED: hypercorn cannot be installed; its tests are skipped by name"
+
 # Djangos beside the newest that the Python at hand can run: first on the path of the server that a test starts.
 .django/%/ready: | $(VENV)/ready
-	@$(BIN)/pip install -qqq --no-deps --target .django/$* 'django==$*.*' && touch $@ \
+	@$(BIN)/pip install -qqq --no-deps --target .django/$* 'django==$*.*' 2>/dev/null && touch $@ \
 	  || echo "SKIPPED: Django $* cannot be installed on this Python; its tests are skipped by name"
 
 # Without what only its other checks need.
@@ -55,7 +60,7 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready $(DJANGOS:%=.django/%/ready) .health/4/ready $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -110,4 +115,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio .daphne .django .health .suites $(JS)/node_modules benches/node/node_modules
+	rm -rf target $(VENV) .gunicorn .socketio .daphne .hypercorn .django .health .suites $(JS)/node_modules benches/node/node_modules

@@ -19,7 +19,9 @@ from e2e_uvicorn import NATIVE
 from hangup.testing import connect, half_close, reset, vanish
 from raw_websocket import frame, until
 
-DAPHNE = Path(__file__).resolve().parents[2] / ".daphne" / "4"
+ROOT = Path(__file__).resolve().parents[2]
+#: Servers that are installed by themselves: the Makefile says why.
+BESIDE = {"daphne": ROOT / ".daphne" / "4", "hypercorn": ROOT / ".hypercorn" / "0"}
 
 #: The command line of each, behind ``python -m``.
 COMMANDS = {
@@ -208,7 +210,7 @@ class Server(Gunicorn):
         self.log_file = directory / "log"
         path = [
             str(directory),
-            *([str(DAPHNE)] if kind == "daphne" else []),
+            *([str(BESIDE[kind])] if kind in BESIDE else []),
             os.environ.get("PYTHONPATH", ""),
         ]
         environment = {
@@ -249,9 +251,9 @@ def require(kind: str) -> None:
     """Skips the test by the name of what is missing."""
     for name in ("channels", "django"):
         pytest.importorskip(name)
-    if kind == "daphne":
-        if not (DAPHNE / "ready").exists():
-            pytest.skip("daphne is not installed")
+    if kind in BESIDE:
+        if not (BESIDE[kind] / "ready").exists():
+            pytest.skip(f"{kind} is not installed")
     elif find_spec("uvicorn" if kind == "native" else kind) is None:
         pytest.skip(f"{kind} is not installed")
     if kind == "gunicorn" and sys.version_info < (3, 10):
