@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -172,7 +173,7 @@ def test_metrics_and_health_are_served_beside_the_master(tmp_path: Path, version
             os.kill(server.process.pid, signal.SIGSTOP)
             try:
                 # it stops when it is scheduled next
-                assert wait_until(lambda: get(connection, "/livez")[0] == 503, 10)
+                assert wait_until(functools.partial(is_dead, connection), 10)
                 assert get(connection, "/readyz")[0] == 200  # its workers go on
             finally:
                 os.kill(server.process.pid, signal.SIGCONT)
@@ -180,6 +181,10 @@ def test_metrics_and_health_are_served_beside_the_master(tmp_path: Path, version
             connection.close()
         assert wait_until(lambda: not connects(path), 10)
         assert "Traceback" not in server.log
+
+
+def is_dead(connection: UnixConnection) -> bool:
+    return get(connection, "/livez")[0] == 503
 
 
 def connects(path: str) -> bool:
