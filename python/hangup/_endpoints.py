@@ -57,9 +57,9 @@ MOST_RUNNING = 100_000
 #: The share of the time that censuses may take is one of so many.
 SHARE = 50
 #: Requests between two looks while nothing appears, and for how many each is looked at once something has.
-CALM, ALERT = 4, 10_000
+CALM, ALERT = 4, 1_000
 #: Requests of an endpoint among which one leak is told from none.
-RARE = ALERT
+RARE = 10_000
 #: Requests after which everything is judged, also if nothing has changed.
 JUDGE = 64
 #: One of so many requests is a sample of what usually runs.
@@ -231,13 +231,16 @@ class Tracker:
             return
         # Else something was closed for it meanwhile.
         explains = len(appeared) == more and not gone
+        others = [one for one in appeared if not is_client(_hangup.describe(one[0]))]
+        if not others:
+            return
         window = closely if explains else widely
-        if excused > (excused and sum(is_client(_hangup.describe(fd)) for fd, _ in appeared)):
+        if excused > len(appeared) - len(others):
             window = Window({})
         else:
             self._attach(window, now)
         self._alert = self._finished + ALERT
-        for fd, identity in appeared:
+        for fd, identity in others:
             if len(self._suspects) + len(self._survivors) < KEPT:
                 self._suspects[fd, identity] = Suspect(fd, identity, window, now)
 
