@@ -62,6 +62,7 @@ OWN_OBJECTS = {
     ("_endpoints.py", "window", "settled"),
     ("middleware.py", "request", "hangup"),  # what Django's middleware is for: requests that know more
     ("middleware.py", "request", "_stream"),
+    ("middleware.py", "response", "hangup"),
     ("middleware.py", "response", "streaming_content"),
     ("flask.py", "response", "response"),  # what after_request is for
     ("flask.py", "response", "status_code"),

@@ -56,18 +56,28 @@ def test_pieces_end_with_their_client(pair: tuple[SafeSocket, socket.socket]) ->
     """The generator is closed with them."""
     closed = []
 
-    def made() -> Iterator[int]:
+    def made() -> Iterator[bytes]:
         try:
-            yield from range(3)
+            yield from (b"a", b"b", b"c")
         finally:
             closed.append(True)
 
     guarded, theirs = pair
     pieces = Pieces(made(), WsgiClient(guarded))
-    assert next(pieces) == 0
+    assert next(pieces) == b"a"
     theirs.close()
     with pytest.raises(PeerGone):
         next(pieces)
     pieces.close()
     assert closed
     assert not pieces.is_finished
+
+
+def test_who_has_all_pieces_may_leave(pair: tuple[SafeSocket, socket.socket]) -> None:
+    """All that Content-Length said: the iterator is then read to its end all the same."""
+    guarded, theirs = pair
+    pieces = Pieces(iter([b"all", b""]), WsgiClient(guarded), 3)
+    assert next(pieces) == b"all"
+    assert pieces.is_finished
+    theirs.close()
+    assert list(pieces) == [b""]

@@ -19,6 +19,7 @@ Not promised
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 import sys
 from typing import Any, Awaitable, Callable, Optional
@@ -127,7 +128,7 @@ class AsgiClient(Client):
         send: the server's.
     """
 
-    __slots__ = ("_ending", "_has_answer", "_left", "_receive", "_send", "_waiting")
+    __slots__ = ("_ending", "_has_answer", "_left", "_missing", "_receive", "_send", "_waiting")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         super().__init__()
@@ -135,6 +136,8 @@ class AsgiClient(Client):
         self._send = send
         self._left = False
         self._has_answer = False
+        #: Bytes of the response's body that are still to be sent.
+        self._missing = math.inf
         self._waiting: set[asyncio.Future[None]] = set()
         self._ending: Optional[asyncio.Task[dict[str, Any]]] = None
 
@@ -172,8 +175,12 @@ class AsgiClient(Client):
 
     async def send(self, message: dict[str, Any]) -> None:
         """For the application."""
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._has_answer = True
+        if message["type"] == "http.response.start":
+            self._missing = _length_of(message)
+        elif message["type"] == "http.response.body":
+            self._missing -= len(message.get("body", b""))
+            # who has all of it may leave before it is told that nothing follows
+            self._has_answer = self._missing <= 0 or not message.get("more_body", False)
         await self._send(message)
 
     async def close(self) -> None:
@@ -198,6 +205,13 @@ class AsgiClient(Client):
         for left in tuple(self._waiting):
             if not left.done():
                 left.get_loop().call_soon_threadsafe(_tell, left)
+
+
+def _length_of(start: dict[str, Any]) -> float:
+    for name, value in start.get("headers", ()):
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value)
+    return math.inf
 
 
 def _tell(left: asyncio.Future[None]) -> None:

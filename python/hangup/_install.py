@@ -171,6 +171,7 @@ def tell_django_of_clients() -> None:
     """Has Django's requests under ASGI know whether their client is there (:mod:`hangup.django`)."""
     import django
     from django.core.handlers.asgi import ASGIHandler
+    from django.http import StreamingHttpResponse
 
     facts = {"version": django.get_version()}
     oldest, unknown = _DJANGO
@@ -179,6 +180,7 @@ def tell_django_of_clients() -> None:
         _status.record("django", state="stock", reason=reason, **facts)
         return
     _replace(ASGIHandler, "__call__", _with_client(ASGIHandler.__call__))
+    _replace(StreamingHttpResponse, "__aiter__", _piece_by_piece(StreamingHttpResponse.__aiter__))
     _status.record("django", state="on", reason="", **facts)
 
 
@@ -196,6 +198,19 @@ def _with_client(stock: Any) -> Any:
             await client.close()
 
     return __call__
+
+
+def _piece_by_piece(stock: Any) -> Any:
+    from .django.pieces import one_by_one
+
+    @functools.wraps(stock)
+    def __aiter__(self: Any) -> Any:
+        client = getattr(self, "hangup", None)
+        if client is None or self.is_async:
+            return stock(self)
+        return one_by_one(iter(self.streaming_content), client)
+
+    return __aiter__
 
 
 def _take_over_every_socketio(socketio: Any) -> None:

@@ -11,8 +11,9 @@ Not promised
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 from ._client import Client
 from .exceptions import PeerGone
@@ -71,12 +72,19 @@ class Upload:
 
 
 class Pieces:
-    """Pieces for a WSGI server, until the client has left: then the server is told so, as by a socket."""
+    """Pieces for a WSGI server, until the client has left: then the server is told so, as by a socket.
 
-    def __init__(self, pieces: Iterator[Any], client: Client) -> None:
+    Args:
+        pieces: str or bytes.
+        client: theirs.
+        length: bytes of them all (``Content-Length``); None if it is not known. Who has them all may leave.
+    """
+
+    def __init__(self, pieces: Iterator[Any], client: Client, length: Optional[int] = None) -> None:
         self._pieces = pieces
         self._client = client
-        self.is_finished = False
+        self._missing = math.inf if length is None else length
+        self.is_finished = self._missing <= 0
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -89,6 +97,8 @@ class Pieces:
             self.is_finished = True
             raise
         self._ask()
+        self._missing -= len(piece)
+        self.is_finished = self._missing <= 0
         return piece
 
     def close(self) -> None:
@@ -97,5 +107,5 @@ class Pieces:
             self._pieces.close()
 
     def _ask(self) -> None:
-        if self._client.gone:
+        if not self.is_finished and self._client.gone:
             raise PeerGone(errno.EPIPE, "the client left in the middle of its response")

@@ -118,7 +118,7 @@ def _follow(response: Any, client: _client.Client) -> Callable[[], None]:
         return lambda: (
             client.count() if client.is_over else None
         )  # a file: the server sends it, and closes it
-    response.response = pieces = Pieces(iter(response.response), client)
+    response.response = pieces = Pieces(iter(response.response), client, response.content_length)
 
     def ended() -> None:
         if not pieces.is_finished and client.gone:

@@ -46,6 +46,7 @@ class GroupFanout:
         self._lock: Optional[asyncio.Lock] = None
         self._channel = ""
         self._relaying: Optional[asyncio.Task[None]] = None
+        self._renewing: Optional[asyncio.Task[None]] = None
 
     async def add(self, group: str, consumer: Any) -> None:
         """Adds a consumer; nothing happens if it is in the group."""
@@ -108,16 +109,34 @@ class GroupFanout:
     async def _enter(self, group: str) -> None:
         if self._relaying is None or self._relaying.done():
             self._channel = await self._layer.new_channel()
-            self._relaying = asyncio.get_running_loop().create_task(self._relay(self._layer))
+            layer, loop = self._layer, asyncio.get_running_loop()
+            self._relaying = loop.create_task(self._relay(layer))
+            if hasattr(layer, "group_expiry"):
+                self._renewing = loop.create_task(self._renew(layer))
         await self._layer.group_add(group, self._channel)
 
     async def _rest(self) -> None:
         """No task is left for nobody."""
         if self._groups or self._relaying is None:
             return
-        relaying, self._relaying = self._relaying, None  # also if we are cancelled meanwhile
-        relaying.cancel()
-        await asyncio.wait({relaying})
+        tasks = {task for task in (self._relaying, self._renewing) if task is not None}
+        self._relaying = self._renewing = None  # also if we are cancelled meanwhile
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    async def _renew(self, layer: Any) -> None:
+        """Layers forget memberships, however many clients depend on ours."""
+        while True:
+            await asyncio.sleep(layer.group_expiry / 3)
+            for group in tuple(self._groups):
+                async with self._entering:
+                    if group not in self._groups:
+                        continue
+                    try:
+                        await layer.group_add(group, self._channel)
+                    except Exception:  # as in _relay()
+                        logger.exception("The group %r could not be renewed", group)
 
     async def _relay(self, layer: Any) -> None:
         while True:

@@ -30,7 +30,7 @@ from .._pieces import Pieces, Upload
 from .._websocket.takeover import refusal
 from ..exceptions import HangupError
 from . import conf
-from .pieces import one_by_one, until_gone
+from .pieces import until_gone
 
 _LOG = logging.getLogger("hangup.django")
 #: By its rows, whose error it was.
@@ -175,9 +175,13 @@ def _watched(response: StreamingHttpResponse, client: Client, *, is_asgi: bool) 
     if not is_asgi:
         if response.is_async or isinstance(response, FileResponse):
             return None  # the server sends files by itself, and closes them when it cannot
-        response.streaming_content = pieces = Pieces(iter(response.streaming_content), client)
+        length = response.headers.get("Content-Length", "")
+        made, size = iter(response.streaming_content), int(length) if length.isdecimal() else None
+        response.streaming_content = pieces = Pieces(made, client, size)
     elif not response.is_async:
-        response.streaming_content = pieces = one_by_one(iter(response.streaming_content), client)
+        # asked when Django iterates: middleware outside this one may still wrap what is streamed
+        response.hangup = client
+        return None
     elif django.VERSION < (5, 0):
         response.streaming_content = pieces = until_gone(response.streaming_content, client)
     else:
