@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hangup import PeerGone
 from hangup._asgi.client import Client, Limits
+from hangup._client import Client as RequestClient
+from hangup._websocket.member import EXTENSION as NATIVE
 
 ACK = '{"type": "heartbeat_ack"}'
 
@@ -88,3 +92,66 @@ def test_groups_of_others_are_theirs_and_each_own_one_is_left(caplog: pytest.Log
     with caplog.at_level(logging.ERROR, "hangup.channels"):
         assert asyncio.run(scenario()) == {"a": {"ours"}, "game": {"theirs"}}
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_discard_that_is_cancelled_leaves_no_dead_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next member's messages are relayed again."""
+    fanout = pytest.importorskip("hangup.channels").GroupFanout
+    layer = pytest.importorskip("channels.layers").InMemoryChannelLayer()
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    class Members(set[Any]):
+        """Of no server."""
+
+        def __init__(self, policy: Any = None) -> None:
+            super().__init__()
+
+        send = staticmethod(heard.put_nowait)
+
+    class Consumer:
+        """A native one."""
+
+        scope = {"extensions": {NATIVE: object()}}  # noqa: RUF012 - as Channels has it
+
+        def remember_fanout(self, *_: Any) -> None:
+            """Nothing."""
+
+        forget_fanout = remember_fanout
+
+    monkeypatch.setattr("hangup._asgi.fanout.Broadcaster", Members)
+    monkeypatch.setattr(fanout, "_layer", layer)
+
+    async def scenario() -> Any:
+        orders, first = fanout(), Consumer()
+        await orders.add("orders", first)
+        leaving = asyncio.ensure_future(orders.discard("orders", first))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        second = Consumer()
+        await orders.add("orders", second)
+        await orders.send("orders", "served")
+        said = await asyncio.wait_for(heard.get(), 5)
+        await orders.discard("orders", second)
+        return leaving.cancelled(), said
+
+    assert asyncio.run(scenario()) == (True, "served")
+
+
+def test_pieces_of_a_synchronous_iterator_share_their_context() -> None:
+    """What a generator sets it finds again, and may reset: Django runs all of it in one context without us."""
+    one_by_one = pytest.importorskip("hangup.django.pieces").one_by_one
+    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+
+    def made() -> Iterator[str]:
+        token = tenant.set("acme")
+        try:
+            yield tenant.get()
+            yield tenant.get()
+        finally:
+            tenant.reset(token)
+
+    async def scenario() -> list[str]:
+        return [piece async for piece in one_by_one(made(), RequestClient())]
+
+    assert asyncio.run(scenario()) == ["acme", "acme"]

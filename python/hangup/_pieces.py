@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -109,3 +110,11 @@ class Pieces:
     def _ask(self) -> None:
         if not self.is_finished and self._client.gone:
             raise PeerGone(errno.EPIPE, "the client left in the middle of its response")
+
+
+def is_cut_short() -> bool:
+    """Whether the server closes a response because of an error: it does so in any case (PEP 3333), here on the way out.
+
+    For files, which servers send by themselves.
+    """
+    return sys.exc_info()[0] is not None

@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from . import _client, _install, _mode
-from ._pieces import Pieces, Upload
+from ._pieces import Pieces, Upload, is_cut_short
 from .exceptions import Broken, PeerGone
 
 __all__ = ["Hangup", "client_gone"]
@@ -114,14 +114,13 @@ def _watch(response: Any) -> Any:
 
 def _follow(response: Any, client: _client.Client) -> Callable[[], None]:
     """Closes the response's iterator when its client leaves. What counts it at the end."""
-    if response.direct_passthrough:
-        return lambda: (
-            client.count() if client.is_over else None
-        )  # a file: the server sends it, and closes it
-    response.response = pieces = Pieces(iter(response.response), client, response.content_length)
+    pieces: Optional[Pieces] = None
+    if not response.direct_passthrough:  # else it is a file: the server sends it, and closes it
+        response.response = pieces = Pieces(iter(response.response), client, response.content_length)
 
     def ended() -> None:
-        if not pieces.is_finished and client.gone:
+        was_cut_short = is_cut_short() if pieces is None else not pieces.is_finished
+        if was_cut_short and client.gone:
             client.count()
 
     return ended

@@ -22,6 +22,23 @@ from django.core.wsgi import get_wsgi_application
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
+
+class Shouting:
+    """Synchronous middleware that wraps what is streamed, as Django documents it."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Any) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        response = self._get_response(request)
+        if response.streaming:
+            response.streaming_content = (piece.upper() for piece in response.streaming_content)
+        return response
+
+
 settings.configure(
     ALLOWED_HOSTS=["*"],
     DATABASES={},
@@ -31,6 +48,7 @@ settings.configure(
     INSTALLED_APPS=[*filter(None, [os.environ.get("SITE_SERVER")]), "hangup.django"],
     LOGGING_CONFIG=None,
     MIDDLEWARE=[
+        *filter(None, [os.environ.get("SITE_MIDDLEWARE")]),
         "django.middleware.common.CommonMiddleware",
         "hangup.django.DisconnectMiddleware",
     ],
@@ -93,6 +111,10 @@ def stream(request: Any) -> StreamingHttpResponse:
 
 def few_pieces(request: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(iter("abcdefghijklmnopqrstuvwxyz"))
+
+
+def sized_pieces(request: Any) -> StreamingHttpResponse:
+    return StreamingHttpResponse(iter("abcdefghij"), headers={"Content-Length": "10"})
 
 
 def sse(request: Any) -> StreamingHttpResponse:
@@ -179,6 +201,7 @@ urlpatterns = [
     path("waits", waits),
     path("stream", stream),
     path("pieces", few_pieces),
+    path("sized-pieces", sized_pieces),
     path("sse", sse),
     path("asynchronous-sse", asynchronous_sse),
     path("file", big_file),

@@ -39,7 +39,8 @@ CHANNELS_APP = """
 import asyncio, json, os, time
 import django
 from django.conf import settings
-LAYERS = {"memory": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+EXPIRY = int(os.environ.get("GROUP_EXPIRY", "86400"))
+LAYERS = {"memory": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"group_expiry": EXPIRY}}}
 LAYERS["core"] = {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [os.environ.get("REDIS")]}}
 LAYERS["pubsub"] = {**LAYERS["core"], "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}
 settings.configure(

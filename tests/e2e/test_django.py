@@ -260,6 +260,37 @@ def test_a_client_that_stays_has_its_answer(
         assert running.abandoned() == 0
 
 
+@pytest.mark.parametrize("stack", most_are_slow((*WSGI, *ASGI), (WSGI[1], ASGI[0])))
+def test_a_client_that_leaves_with_all_of_it_has_its_answer(
+    stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that ``Content-Length`` said: whether the server has more to do is nothing to it."""
+    with site(stack, tmp_path, monkeypatch) as running:
+        for path in ("/source", "/sized-pieces") * 20:
+            with connect(("127.0.0.1", running.port)) as client:
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                with client.makefile("rb") as answer:
+                    length = int(
+                        re.search(rb"(?i)content-length: (\d+)", b"".join(iter(answer.readline, b"\r\n")))[1]
+                    )
+                    assert len(answer.read(length)) == length
+                reset(client)
+        assert running.abandoned() == 0
+
+
+@pytest.mark.parametrize("stack", [WSGI[1], ASGI[0]])
+def test_middleware_outside_may_wrap_what_is_streamed(
+    stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Synchronous middleware finds the view's synchronous iterator, under ASGI too."""
+    with site(stack, tmp_path, monkeypatch, SITE_MIDDLEWARE="django_site.Shouting") as running:
+        answer = leaving.get(running.port, "/pieces")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert re.findall(rb"\n([A-Z])\r", answer)[-1] == b"Z"
+        in_a_stream("/stream")(running)
+        running.wait_for("/stream closed", 2.0)
+
+
 @pytest.mark.parametrize("stack", most_are_slow(ASGI, ASGI[:1]))
 def test_a_generator_that_waits_is_woken_under_asgi(
     stack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

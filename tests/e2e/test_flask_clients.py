@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -54,6 +55,24 @@ def test_clients_that_leave_are_answered_499_and_counted(
             assert leaving.get(port, path).startswith(b"HTTP/1.1 500 ")
         assert leaving.get(port, "/source").endswith((HERE / "flask_site.py").read_bytes())
         assert running.abandoned() == 4
+
+
+def test_a_server_that_tells_nothing_of_its_clients_is_as_without_us() -> None:
+    """An upload that ends early stays werkzeug's 400 where nobody can say whether the client left."""
+    import hangup.flask
+    from flask import Flask, request
+
+    def posted(application: Flask) -> str:
+        @application.post("/")
+        def upload() -> str:
+            return str(len(request.get_data()))
+
+        environ = {"wsgi.input": io.BytesIO(b"abc"), "CONTENT_LENGTH": "100"}
+        return application.test_client().post("/", environ_overrides=environ).status
+
+    guarded = Flask("guarded")
+    hangup.flask.Hangup(guarded)
+    assert posted(guarded) == posted(Flask("stock")) == "400 BAD REQUEST"
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,16 @@ def test_the_clients_of_other_processes_hear_it(tmp_path: Path, redis: Redis, la
                 assert hears(other, f"message {number}").count(b"message") == 1
         for server in servers:
             assert "Traceback" not in server.log, server.log[-3000:]
+
+
+def test_groups_outlive_the_memory_of_their_layer(tmp_path: Path) -> None:
+    """Layers forget a membership after ``group_expiry`` seconds; the clients do not renew it, as nobody is added."""
+    expiry = 1
+    with (
+        serve(tmp_path, "native", GROUP_EXPIRY=str(expiry)) as server,
+        open_websocket(server, "/fan") as client,
+    ):
+        hears(client, "welcome")
+        time.sleep(3 * expiry)  # it is time that is tested: the layer reckons in whole seconds
+        client.sendall(frame(b'"still there"'))
+        hears(client, "still there")

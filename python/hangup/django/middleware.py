@@ -26,7 +26,7 @@ from django.utils.deprecation import MiddlewareMixin
 from .. import _mode
 from .._client import KEY, Client, WsgiClient, of_environ
 from .._logs.judge import cause
-from .._pieces import Pieces, Upload
+from .._pieces import Pieces, Upload, is_cut_short
 from .._websocket.takeover import refusal
 from ..exceptions import HangupError
 from . import conf
@@ -123,8 +123,8 @@ class DisconnectMiddleware(MiddlewareMixin):  # type: ignore[misc]
             pieces = _watched(response, client, is_asgi=is_asgi)
 
         def ended() -> None:
-            is_finished = pieces.is_finished if isinstance(pieces, Pieces) else _was_sent(response, client)
-            if not is_finished and client.gone:
+            was_cut_short = not pieces.is_finished if isinstance(pieces, Pieces) else is_cut_short()
+            if was_cut_short and client.gone:
                 client.count()
                 self._say(request, "its response is closed")
 
@@ -187,13 +187,3 @@ def _watched(response: StreamingHttpResponse, client: Client, *, is_asgi: bool) 
     else:
         return None
     return pieces
-
-
-def _was_sent(response: Any, client: Client) -> bool:
-    """Whether nothing is left of a file. What cannot be asked was sent, unless the connection broke."""
-    file: Any = getattr(response, "file_to_stream", None)
-    try:
-        place = file.tell()
-        return bool(place == file.seek(0, 2))
-    except (AttributeError, OSError, ValueError):
-        return not client.is_over
