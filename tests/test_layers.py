@@ -39,6 +39,8 @@ def test_frameworks_are_imported_inside_functions_only() -> None:
     for path in PYTHON.rglob("*.py"):
         if "_demo" in path.parts or path.parent.is_relative_to(PYTHON / "django"):
             continue
+        if path.parent == PYTHON / "_green" and path.stem in FRAMEWORKS:
+            continue
         for node in ast.parse(path.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -1,65 +1,23 @@
-"""Waiting in the hub of gevent or eventlet.
-
-Promised
-    No call on a green socket blocks its thread; a buffer given to ``sendall`` is not mixed with another
-    greenlet's; a close wakes whoever waits.
-
-How
-    The native calls of a green socket never wait. Here they are tried, and what would block is waited for in
-    the hub, on a number that is pinned meanwhile, so it cannot be recycled under the hub's watcher. A close
-    shuts the connection down, which makes the watcher fire.
-
-Not promised
-    Fairness between greenlets that write to one socket.
-"""
+"""What gevent and eventlet have in common: to try without waiting, and to wait in the hub."""
 
 from __future__ import annotations
 
 import errno
-import functools
 import socket
-import sys
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, ClassVar, Optional
 
-from ._socket import SafeSocket
-from .exceptions import Busy, HangupError, TimedOut
-
-
-def flavour(cls: type, sock: object = None) -> Any:
-    """``cls``, or its combination with the hub that this process, or ``sock``, belongs to."""
-    if getattr(cls, "_green", False):
-        return cls
-    hub = _hub_of(sock) or patched_by()
-    return cls if hub is None else _combined(cls, hub)
+from .._socket import SafeSocket
+from ..exceptions import Busy, HangupError, TimedOut
 
 
-def patched_by() -> Optional[str]:
-    """The name of the hub whose monkey-patch is in force for sockets, or None."""
-    gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None and gevent.is_module_patched("socket"):
-        return "gevent"
-    eventlet = sys.modules.get("eventlet.patcher")
-    if eventlet is not None and eventlet.is_monkey_patched("socket"):
-        return "eventlet"
-    return None
-
-
-def _hub_of(sock: object) -> Optional[str]:
-    root = type(sock).__module__.partition(".")[0]
-    return root if root in ("gevent", "eventlet") else None
-
-
-@functools.cache
-def _combined(cls: type, hub: str) -> type:
-    waits = {"gevent": _GeventWaits, "eventlet": _EventletWaits}[hub]
-    return type(cls.__name__, (waits, cls), {"__slots__": ("_turn",), "__module__": cls.__module__})
-
-
-class _GreenWaits(SafeSocket):
+class GreenWaits(SafeSocket):
     """Tries without waiting, waits in the hub. Subclasses know the hub."""
 
     __slots__ = ()
+
+    #: Of the classes that are made of this one.
+    FIELDS: ClassVar[tuple[str, ...]] = ("_turn",)
 
     _green = True
     _turn: Any
@@ -74,7 +32,7 @@ class _GreenWaits(SafeSocket):
         try:
             with self._pin() as fd:
                 self._hub_wait(fd, writable, timeout)
-        except _HubTimeout:
+        except HubTimeout:
             return False
         return True
 
@@ -141,45 +99,5 @@ def _immutable(data: Any) -> bytes:
     return data if isinstance(data, bytes) else memoryview(data).tobytes()
 
 
-class _HubTimeout(Exception):
+class HubTimeout(Exception):
     """A wait in the hub ran out."""
-
-
-class _GeventWaits(_GreenWaits):
-    __slots__ = ()
-
-    def _prepare(self) -> None:
-        from gevent.lock import BoundedSemaphore
-
-        super()._prepare()
-        self._turn = BoundedSemaphore(1)
-
-    def _hub_wait(self, fd: int, writable: bool, timeout: Optional[float]) -> None:
-        from gevent.socket import wait_read, wait_write
-
-        (wait_write if writable else wait_read)(fd, timeout, _HubTimeout())
-
-    def _hub_pause(self) -> None:
-        from gevent import sleep
-
-        sleep(0)
-
-
-class _EventletWaits(_GreenWaits):
-    __slots__ = ()
-
-    def _prepare(self) -> None:
-        from eventlet.semaphore import BoundedSemaphore
-
-        super()._prepare()
-        self._turn = BoundedSemaphore(1)
-
-    def _hub_wait(self, fd: int, writable: bool, timeout: Optional[float]) -> None:
-        from eventlet.hubs import trampoline
-
-        trampoline(fd, read=not writable, write=writable, timeout=timeout, timeout_exc=_HubTimeout)
-
-    def _hub_pause(self) -> None:
-        from eventlet import sleep
-
-        sleep(0)
