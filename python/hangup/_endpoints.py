@@ -57,7 +57,7 @@ MOST_RUNNING = 100_000
 #: The share of the time that censuses may take is one of so many.
 SHARE = 50
 #: Requests between two looks while nothing appears, and for how many each is looked at once something has.
-CALM, ALERT = 4, 1_000
+CALM, ALERT = 8, 1_000
 #: Requests of an endpoint among which one leak is told from none.
 RARE = 10_000
 #: Requests after which everything is judged, also if nothing has changed.

@@ -33,16 +33,16 @@ class GeventWaits(GreenWaits):
 
     def _hub_wait(self, fd: int, writable: bool, timeout: Optional[float]) -> None:
         if writable:
-            wait_write(fd, timeout, HubTimeout())
+            wait_write(fd, timeout, HubTimeout)
             return
         loop = get_hub().loop
         reading = self._reading
         if reading is None and "libev" in type(loop).__module__:
             reading = self._reading = loop.io(fd, _READ)
         if reading is None or reading.callback is not None or reading.loop is not loop:
-            wait_read(fd, timeout, HubTimeout())
+            wait_read(fd, timeout, HubTimeout)
         else:
-            wait(reading, timeout, HubTimeout())
+            wait(reading, timeout, HubTimeout)
 
     def _hub_pause(self) -> None:
         sleep(0)
