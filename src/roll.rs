@@ -92,13 +92,13 @@ pub(crate) fn recent(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 
 /// Every descriptor of the process at one time. Rows are made when they are asked for.
 #[pyclass(frozen, module = "hangup._hangup")]
-pub(crate) struct Census(Vec<census::Found>);
+pub(crate) struct Census(census::Census);
 
 #[pymethods]
 impl Census {
     #[new]
     fn new(py: Python<'_>) -> Self {
-        Self(py.detach(census::take))
+        Self(py.detach(census::Census::take))
     }
 
     fn __len__(&self) -> usize {
@@ -126,13 +126,13 @@ impl Census {
     /// The indices of TCP sockets in `state`.
     #[pyo3(signature = (state, /))]
     fn in_state(&self, state: &str) -> Vec<usize> {
-        (0..self.0.len()).filter(|index| self.0[*index].state == Some(state)).collect()
+        self.0.in_state(state)
     }
 
     /// The index of the descriptor `fd`.
     #[pyo3(signature = (fd, /))]
     fn index_of(&self, fd: i32) -> Option<usize> {
-        self.0.binary_search_by_key(&fd, |found| found.fd).ok()
+        self.0.index_of(fd)
     }
 }
 

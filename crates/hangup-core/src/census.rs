@@ -6,27 +6,26 @@
 //!
 //! # How
 //! The kernel says how large its table is; each number below is asked whether it is open, which costs a fifth of listing
-//! `/proc/self/fd`. `SO_COOKIE` tells sockets, and one from another, for less than
-//! fstat(2), which tells pipes; a link is read for the rest alone. Where much is open a second thread asks the kernel for all
-//! that speak TCP at once ([`crate::sock_diag`]), unless most of the machine's are others', and then takes a share of the
-//! numbers; what is not among them (other families, other network namespaces) is asked itself.
+//! `/proc/self/fd`. fstat(2) tells sockets and pipes; a link is read for the rest alone. Where much is open a second
+//! thread asks the kernel for all that speak TCP at once ([`crate::sock_diag`]), unless most of the machine's are others',
+//! and then takes a share of the numbers; what is not among them (other families, other network namespaces) is asked
+//! itself.
 //!
 //! # Not promised
 //! One moment: what is opened or closed meanwhile may be listed or not, and a number that changes hands may be described
 //! by a part of either.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::net::SocketType;
 
 use crate::address::{self, Address};
 use crate::fd::sys;
 use crate::ledger;
-use crate::sock_diag::{self, Told};
+use crate::sock_diag::{self, Dump, Told};
 use crate::tcp::TcpInfo;
 
 /// What was found under a number.
@@ -62,41 +61,91 @@ const SHARE: usize = 4;
 const CHUNK: RawFd = 256;
 
 /// All that is open, in the order of the numbers, but for what the census needs itself.
-pub fn take() -> Vec<Found> {
-    let open = count();
-    let links = links();
-    let kernel = (open > Some(MANY)).then(sock_diag::open).flatten();
-    let own = [&links, &kernel].map(|own| own.as_ref().map(AsRawFd::as_raw_fd));
-    let owned = owned_numbers();
-    let numbers = table();
-    let next = AtomicI32::new(numbers.start);
-    let work = || {
-        let chunks = std::iter::repeat_with(|| next.fetch_add(CHUNK, Ordering::Relaxed));
-        let chunks = chunks.take_while(|begin| *begin < numbers.end).map(|begin| {
-            let taken = begin..numbers.end.min(begin.saturating_add(CHUNK));
-            let theirs = taken.filter(|fd| !own.contains(&Some(*fd)));
-            (begin, theirs.filter_map(|fd| see(fd, &owned, links.as_ref())).collect::<Vec<_>>())
-        });
-        chunks.collect::<Vec<_>>()
-    };
-    let (told, mut seen) = std::thread::scope(|scope| {
-        let help = || {
-            sys::block_all_signals();
-            let limit = (open.unwrap_or(0) as usize).saturating_mul(SHARE);
-            (kernel.as_ref().map(|kernel| sock_diag::tcp_sockets(kernel, limit)).unwrap_or_default(), work())
-        };
-        let helper = kernel.is_some().then(|| std::thread::Builder::new().spawn_scoped(scope, help));
-        let mut seen = work();
-        let answer = helper.and_then(Result::ok).and_then(|helper| helper.join().ok());
-        let (told, more) = answer.unwrap_or_default();
-        seen.extend(more);
-        (told, seen)
-    });
-    seen.sort_unstable_by_key(|(begin, _)| *begin);
-    seen.into_iter().flat_map(|(_, seen)| seen).filter_map(|seen| seen.identified(&told)).collect()
+#[derive(Debug)]
+pub struct Census {
+    seen: Vec<Seen>,
+    told: Dump,
 }
 
-/// What was seen of a descriptor at first.
+impl Census {
+    /// Asks the kernel.
+    pub fn take() -> Self {
+        let open = count();
+        let links = links();
+        let kernel = (open > Some(MANY)).then(sock_diag::open).flatten();
+        let own = [&links, &kernel].map(|own| own.as_ref().map(AsRawFd::as_raw_fd));
+        let owned = owned_numbers();
+        let numbers = table();
+        let next = AtomicI32::new(numbers.start);
+        let work = || {
+            let chunks = std::iter::repeat_with(|| next.fetch_add(CHUNK, Ordering::Relaxed));
+            let chunks = chunks.take_while(|begin| *begin < numbers.end).map(|begin| {
+                let taken = begin..numbers.end.min(begin.saturating_add(CHUNK));
+                let theirs = taken.filter(|fd| !own.contains(&Some(*fd)));
+                (begin, theirs.filter_map(|fd| see(fd, &owned, links.as_ref())).collect::<Vec<_>>())
+            });
+            chunks.collect::<Vec<_>>()
+        };
+        let (told, mut seen) = std::thread::scope(|scope| {
+            let help = || {
+                sys::block_all_signals();
+                let limit = (open.unwrap_or(0) as usize).saturating_mul(SHARE);
+                let told = kernel.as_ref().map(|kernel| sock_diag::tcp_sockets(kernel, limit));
+                (told.unwrap_or_default(), work())
+            };
+            let helper = kernel.is_some().then(|| std::thread::Builder::new().spawn_scoped(scope, help));
+            let mut seen = work();
+            let answer = helper.and_then(Result::ok).and_then(|helper| helper.join().ok());
+            let (told, more) = answer.unwrap_or_default();
+            seen.extend(more);
+            (told, seen)
+        });
+        seen.sort_unstable_by_key(|(begin, _)| *begin);
+        let seen = seen.into_iter().flat_map(|(_, seen)| seen);
+        Self { seen: seen.filter_map(|seen| seen.identified(&told)).collect(), told }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// The one at `index`.
+    pub fn get(&self, index: usize) -> Option<Found> {
+        let Seen { fd, owned, cloexec, ref what } = *self.seen.get(index)?;
+        match what {
+            What::Described(found) => Some(found.as_ref().clone()),
+            What::Socket(_) => None, // identified() leaves none
+            What::Told(place) => {
+                let Told { inode, state, local, remote } = self.told.told(*place)?;
+                let state = Some(state);
+                Some(Found { fd, kind: "tcp", inode, path: None, local, remote, state, owned, cloexec })
+            }
+        }
+    }
+
+    /// Where the TCP sockets in `state` are.
+    pub fn in_state(&self, state: &str) -> Vec<usize> {
+        let is_wanted = |seen: &Seen| match &seen.what {
+            What::Described(found) => found.state == Some(state),
+            What::Told(place) => self.told.state(*place) == Some(state),
+            What::Socket(_) => false,
+        };
+        (0..self.seen.len()).filter(|index| is_wanted(&self.seen[*index])).collect()
+    }
+
+    /// Where the descriptor `fd` is.
+    pub fn index_of(&self, fd: RawFd) -> Option<usize> {
+        self.seen.binary_search_by_key(&fd, |seen| seen.fd).ok()
+    }
+}
+
+#[derive(Debug)]
 struct Seen {
     fd: RawFd,
     owned: bool,
@@ -104,45 +153,35 @@ struct Seen {
     what: What,
 }
 
+#[derive(Debug)]
 enum What {
-    /// `SO_COOKIE`: the kernel may have told about it.
+    /// Its inode: the kernel may have told about it.
     Socket(u64),
-    Other(Found),
+    /// It has: where.
+    Told(u32),
+    Described(Box<Found>),
 }
 
 fn see(fd: RawFd, owned: &[RawFd], links: Option<&OwnedFd>) -> Option<Seen> {
     let cloexec = sys::is_cloexec(fd)?;
     let owned = owned.binary_search(&fd).is_ok();
-    let what = match sys::socket_cookie(fd) {
-        Some(cookie) => What::Socket(cookie),
-        None => What::Other(describe(fd, cloexec, owned, links)?),
+    let stat = sys::look(fd)?;
+    let what = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Socket => What::Socket(stat.st_ino),
+        _ => What::Described(Box::new(described(fd, &stat, cloexec, owned, links)?)),
     };
     Some(Seen { fd, owned, cloexec, what })
 }
 
 impl Seen {
-    fn identified(self, told: &HashMap<u64, Told>) -> Option<Found> {
-        let Self { fd, owned, cloexec, what } = self;
-        match what {
-            What::Other(found) => Some(found),
-            What::Socket(cookie) => match told.get(&cookie) {
-                Some(told) => {
-                    let Told { inode, state, local, remote } = told.clone();
-                    Some(Found {
-                        fd,
-                        kind: "tcp",
-                        inode,
-                        path: None,
-                        local,
-                        remote,
-                        state: Some(state),
-                        owned,
-                        cloexec,
-                    })
-                }
-                None => describe(fd, cloexec, owned, None),
-            },
-        }
+    /// What was closed since it was seen is left out.
+    fn identified(self, told: &Dump) -> Option<Self> {
+        let What::Socket(inode) = self.what else { return Some(self) };
+        let what = match told.place(inode) {
+            Some(place) => What::Told(place),
+            None => What::Described(Box::new(describe(self.fd, self.cloexec, self.owned)?)),
+        };
+        Some(Self { what, ..self })
     }
 }
 
@@ -185,16 +224,15 @@ pub fn pollers() -> Vec<(RawFd, &'static str)> {
     let is_anonymous = |fd: &RawFd| {
         sys::look(*fd).is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Unknown)
     };
-    let found = open_numbers()
-        .filter(|(fd, _)| is_anonymous(fd))
-        .filter_map(|(fd, _)| describe(fd, true, true, None));
+    let found =
+        open_numbers().filter(|(fd, _)| is_anonymous(fd)).filter_map(|(fd, _)| describe(fd, true, true));
     let found = found.map(|found| (found.fd, found.kind));
     found.filter(|(_, kind)| matches!(*kind, "epoll" | "eventfd")).collect()
 }
 
 /// What is open under `fd`.
 pub fn find(fd: RawFd) -> Option<Found> {
-    sys::is_cloexec(fd).and_then(|cloexec| describe(fd, cloexec, owned()(fd), None))
+    sys::is_cloexec(fd).and_then(|cloexec| describe(fd, cloexec, owned()(fd)))
 }
 
 /// How many descriptors are open; `None` if the kernel (before 6.2) would have to list them.
@@ -231,11 +269,15 @@ pub(crate) fn limit() -> RawFd {
     sys::descriptor_limit().and_then(|limit| limit.try_into().ok()).unwrap_or(1 << 16)
 }
 
-fn describe(fd: RawFd, cloexec: bool, owned: bool, links: Option<&OwnedFd>) -> Option<Found> {
+fn describe(fd: RawFd, cloexec: bool, owned: bool) -> Option<Found> {
+    described(fd, &sys::look(fd)?, cloexec, owned, None)
+}
+
+fn described(fd: RawFd, stat: &Stat, cloexec: bool, owned: bool, links: Option<&OwnedFd>) -> Option<Found> {
     let mut found = Found {
         fd,
         kind: "tcp",
-        inode: 0,
+        inode: stat.st_ino,
         path: None,
         local: Address::None,
         remote: Address::None,
@@ -243,8 +285,6 @@ fn describe(fd: RawFd, cloexec: bool, owned: bool, links: Option<&OwnedFd>) -> O
         owned,
         cloexec,
     };
-    let stat = sys::look(fd)?;
-    found.inode = stat.st_ino;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Socket => ask_socket(&mut found),
         FileType::Fifo => found.kind = "pipe",
