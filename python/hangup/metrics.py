@@ -50,6 +50,7 @@ class Family(NamedTuple):
         dead: of those that do not.
         histograms: of all processes, by name.
         serving: those that accept clients, as they say.
+        worker_histograms: of those that live, by their number.
     """
 
     total: dict[str, int]
@@ -57,6 +58,7 @@ class Family(NamedTuple):
     dead: dict[str, int]
     histograms: dict[str, Histogram]
     serving: frozenset[int]
+    worker_histograms: dict[int, dict[str, Histogram]]
 
 
 def read(pid: Optional[int] = None) -> Family:
@@ -76,7 +78,10 @@ def read(pid: Optional[int] = None) -> Family:
     for gauge in _GAUGES:
         totals[gauge] = sum(counted[gauge] for counted in workers.values())
     serving = frozenset(number for number, phase, _ in processes if phase == "serving")
-    return Family(totals, workers, _counters(names, dead), _histograms(names, total), serving)
+    worker_histograms = {number: _histograms(names, values) for number, _, values in processes}
+    return Family(
+        totals, workers, _counters(names, dead), _histograms(names, total), serving, worker_histograms
+    )
 
 
 _GAUGES = {
