@@ -33,8 +33,7 @@ mod _hangup {
     };
     #[pymodule_export]
     use crate::metrics::{
-        announce, count_abandoned_request, found_family, join_family, metrics_table, read_family, retire,
-        totals,
+        announce, found_family, join_family, metrics_table, read_family, retire, tally, totals,
     };
     #[pymodule_export]
     use crate::payload::contains_bytes;

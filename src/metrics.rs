@@ -1,7 +1,7 @@
 //! The counters of this process and of its family.
 
 use hangup_core::metrics::{self, Breakdown, Counter, Distribution, Family, Label, Phase, Place, Refusal};
-use pyo3::exceptions::{PyLookupError, PyNotImplementedError, PyProcessLookupError};
+use pyo3::exceptions::{PyKeyError, PyLookupError, PyNotImplementedError, PyProcessLookupError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -42,10 +42,12 @@ pub(crate) fn announce(serves: bool) {
     metrics::announce(if serves { Phase::Serving } else { Phase::Leaving });
 }
 
-/// Counts a request whose client left before it had its response.
+/// Adds one to the counter with this name.
 #[pyfunction]
-pub(crate) fn count_abandoned_request() {
-    hangup_core::ledger::count(Counter::RequestsAbandoned);
+pub(crate) fn tally(name: &str) -> PyResult<()> {
+    let counter = Counter::named(name).ok_or_else(|| PyKeyError::new_err(name.to_owned()))?;
+    metrics::count(counter);
+    Ok(())
 }
 
 type Numbers = Vec<u64>;

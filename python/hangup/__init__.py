@@ -85,15 +85,9 @@ _LAZY = {
 
 def stats() -> dict[str, int]:
     """All counters of this process, by name. Totals since it was started or forked; ``open`` is now."""
-    from . import _hangup, logfilter
-    from ._asgi.counters import statistics
+    from . import _hangup
 
-    return {
-        "open": _hangup.open_descriptors(),
-        **_hangup.totals(),
-        **logfilter.statistics(),
-        **statistics(),
-    }
+    return {"open": _hangup.open_descriptors(), **_hangup.totals()}
 
 
 if not TYPE_CHECKING:  # a type checker would take every submodule for Any

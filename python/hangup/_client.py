@@ -63,7 +63,7 @@ class Client:
         """Counts the request as one whose client left before it had its response."""
         if not self._is_counted:
             self._is_counted = True
-            _hangup.count_abandoned_request()
+            _hangup.tally("requests_abandoned")
 
 
 class WsgiClient(Client):

@@ -23,7 +23,6 @@ __all__ = [
     "can_send_files",
     "contains_bytes",
     "count",
-    "count_abandoned_request",
     "describe",
     "diagnostics_signal",
     "drain",
@@ -42,6 +41,7 @@ __all__ = [
     "silence",
     "snapshot",
     "take_diagnostics",
+    "tally",
     "totals",
     "watch_forks",
     "wear",
@@ -246,8 +246,12 @@ def found_family() -> bool: ...
 def join_family() -> str | None: ...
 def retire(pid: int) -> bool: ...
 def announce(serves: bool) -> None: ...
-def count_abandoned_request() -> None:
-    """Counts a request whose client left before it had its response."""
+def tally(name: str) -> None:
+    """Adds one to the counter with this name.
+
+    Raises:
+        KeyError: there is none.
+    """
 
 def read_family(
     pid: int | None,

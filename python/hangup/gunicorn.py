@@ -94,10 +94,11 @@ def pre_request(_worker: Any, req: Any) -> None:
         _endpoints.tracker().begin(id(req))
 
 
-def post_request(_worker: Any, req: Any, environ: dict[str, Any], _resp: Any) -> None:
+def post_request(_worker: Any, req: Any, environ: Optional[dict[str, Any]], _resp: Any) -> None:
     """gunicorn's hook, in the worker, after each request: whose requests leave descriptors behind."""
     if _mode_here() == ON:
-        _endpoints.tracker().end(id(req), _routes.name_of(environ))
+        known = {"REQUEST_METHOD": req.method, "PATH_INFO": req.path} if environ is None else environ
+        _endpoints.tracker().end(id(req), _routes.name_of(known))
 
 
 def install(configuration: dict[str, Any], metrics: Optional[str] = None) -> None:

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import socket
+import sys
 import textwrap
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from e2e_gunicorn import Gunicorn, gunicorn
 from hangup import metrics
 from hangup._demo.server import wait_until
+from hangup.testing import connect, reset
 
 WAYS = {
     "python:hangup.gunicorn": "",
@@ -125,6 +127,67 @@ def test_every_worker_says_that_it_serves(tmp_path: Path, worker: str) -> None:
     version = "25.3.0" if worker == "eventlet" else "27.0.1"
     with gunicorn(tmp_path, "-c", "python:hangup.gunicorn", "-k", worker, version=version) as server:
         started(server, 1)
+
+
+ASGI = """
+import logging, os
+import hangup, hangup.asgi
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise ValueError(scope["type"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-pid", b"%d" % os.getpid())]})
+    try:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"y"})
+    except hangup.PeerGone:
+        logging.getLogger("gunicorn.error").exception("the stream ended")
+
+app = hangup.asgi.Hangup(app, raise_gone=True)
+"""
+
+
+def test_what_python_counts_stays_as_well(tmp_path: Path) -> None:
+    """Log records that were demoted, and what was sent to clients of an ASGI server that had left: in /metrics of the
+    master, also when the worker that counted it was killed.
+    """
+    if sys.version_info < (3, 10):
+        pytest.skip("gunicorn's asgi worker needs Python 3.10")
+    path = str(tmp_path / "metrics.sock")
+    args = ("-c", "python:hangup.gunicorn", "-k", "asgi", "-w", "2")
+    with gunicorn(tmp_path, *args, app=ASGI, HANGUP_METRICS=f"unix:{path}") as server:
+        started(server, 2)
+        victims = set()
+        for _ in range(3):
+            client = connect(("127.0.0.1", server.port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with client.makefile("rb") as answer:
+                victims.add(
+                    next(int(line.partition(b":")[2]) for line in answer if line.startswith(b"x-pid"))
+                )
+            reset(client)
+
+        def total(name: str) -> int:
+            return metrics.read(server.process.pid).total[name]
+
+        assert wait_until(lambda: total("log_demoted") == 3, 10), server.log
+        sent = total("asgi_sends_after_gone")
+        assert sent == 3
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        assert wait_until(lambda: not victims & set(metrics.read(server.process.pid).workers), 10)
+        family = metrics.read(server.process.pid)
+        assert (family.dead["log_demoted"], family.dead["asgi_sends_after_gone"]) == (3, sent)
+        started(server, 2)
+        connection = UnixConnection(path, timeout=10)
+        assert wait_until(lambda: connects(path), 10), server.log
+        text = get(connection, "/metrics")[1]
+        connection.close()
+        assert "Traceback" not in server.log
+        assert "hangup_log_demoted_total 3\n" in text
+        assert f"hangup_asgi_sends_after_gone_total {sent}\n" in text
 
 
 @pytest.mark.parametrize("switch", ["off", "observe"])

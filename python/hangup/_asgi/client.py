@@ -16,8 +16,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Optional
 
+from .. import _hangup
 from ..exceptions import PeerGone
-from .counters import count
 from .dialects import close_code, is_departure
 
 Event = dict[str, Any]
@@ -239,7 +239,7 @@ class Client:
         """Does not wait for the server: it knows nothing yet."""
         if self.is_gone:
             return
-        count(name)
+        _hangup.tally(name)
         self.is_gone = True
         if self._timer is not None:
             self._timer.cancel()
@@ -256,7 +256,7 @@ class Client:
         )
 
     async def _skip(self) -> None:
-        count("asgi_sends_after_gone")
+        _hangup.tally("asgi_sends_after_gone")
         self._skipped += 1
         if self._limits.raise_gone or self._skipped > PATIENCE:
             raise self._departure()

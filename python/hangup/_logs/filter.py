@@ -9,6 +9,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from .. import _hangup
 from . import summary
 from .judge import departure
 from .table import TABLE
@@ -22,7 +23,6 @@ ACTIONS = {"demote": "log_demoted", "drop": "log_dropped", "count": "log_counted
 
 # Reentrant: a record can be logged by a signal handler or a finaliser while this thread is counting.
 _lock = threading.RLock()
-_totals = dict.fromkeys(ACTIONS.values(), 0)
 _filters: weakref.WeakSet[DisconnectFilter] = weakref.WeakSet()
 _installed: DisconnectFilter | None = None
 
@@ -67,7 +67,7 @@ class DisconnectFilter(logging.Filter):
             record.hung_up = (*met, action)
             with _lock:
                 self._counts[cause] = self._counts.get(cause, 0) + 1
-                _totals[ACTIONS[action]] += 1
+            _hangup.tally(ACTIONS[action])
             if action != "count" and "demote" not in met and "drop" not in met:
                 summary.note(cause)
         if action == "count":
@@ -128,8 +128,8 @@ def hear(
 
 def statistics() -> dict[str, int]:
     """Matches of all filters in this process, by what was done: log_demoted, log_dropped, log_counted."""
-    with _lock:
-        return dict(_totals)
+    totals = _hangup.totals()
+    return {name: totals[name] for name in ACTIONS.values()}
 
 
 def install(action: str = "demote", *, summary_every: float | None = None) -> DisconnectFilter:
@@ -172,7 +172,6 @@ def _forget() -> None:
     """In a forked child: the lock may be held by a thread that is gone, and the counts are the parent's."""
     global _lock
     _lock = threading.RLock()
-    _totals.update(dict.fromkeys(_totals, 0))
     for known in list(_filters):
         known._counts = {}
     summary.forget()

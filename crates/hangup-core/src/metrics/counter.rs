@@ -16,6 +16,11 @@ macro_rules! counters {
                 match self { $(Counter::$variant => $name,)* }
             }
 
+            /// The counter with this name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.name() == name)
+            }
+
             /// What is counted.
             pub const fn help(self) -> &'static str {
                 match self { $(Counter::$variant => concat!($($doc),*),)* }
@@ -75,4 +80,20 @@ counters! {
     WebSocketBytesReceived = "websocket_bytes_received",
     /// Bytes sent to WebSocket clients.
     WebSocketBytesSent = "websocket_bytes_sent",
+    /// Messages that ASGI applications sent to clients that had left.
+    AsgiSendsAfterGone = "asgi_sends_after_gone",
+    /// Clients of ASGI servers given up because they answered no heartbeat.
+    AsgiSilentClients = "asgi_silent_clients",
+    /// Clients of ASGI servers given up because they said nothing.
+    AsgiIdleClients = "asgi_idle_clients",
+    /// Clients of ASGI servers given up because they took nothing of what waited.
+    AsgiSlowClients = "asgi_slow_clients",
+    /// Clients of ASGI servers given up because too much waited to be sent to them.
+    AsgiQueueOverflows = "asgi_queue_overflows",
+    /// Log records about clients that left, made DEBUG.
+    LogDemoted = "log_demoted",
+    /// Log records about clients that left, stopped.
+    LogDropped = "log_dropped",
+    /// Log records about clients that left, counted and left as they were.
+    LogCounted = "log_counted",
 }
