@@ -109,6 +109,7 @@ def take_over_socketio(server: Any) -> None:
     eio.sockets = engineio.Sessions(eio.sockets)
     _sessions.know(server)
     if engineio.is_async(eio):
+        eio._async = {**eio._async, "websocket": _sessions.noting(eio._async["websocket"])}
         reason = "its WebSockets are the ASGI server's"
         _status.record("socketio", state="on", reason=reason, async_mode=eio.async_mode, **facts)
         return

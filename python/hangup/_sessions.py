@@ -3,12 +3,15 @@
 Nothing is kept for it but the servers: the books are engineio's, python-socketio's and the dispatcher's, read
 when asked.
 
+    Only of an ``AsyncServer``'s sessions it is noted on which WebSocket they are: the books do not say.
+
 Not promised
-    Sessions of ``AsyncServer``: their WebSockets are the ASGI server's.
+    The descriptors of WebSockets that an ASGI server keeps: of those sessions only silence is seen.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 import weakref
@@ -27,11 +30,31 @@ class Held(NamedTuple):
 NOBODY = Held()
 
 _servers: weakref.WeakSet[Any] = weakref.WeakSet()
+#: The WebSocket (a :class:`._websocket.member.Member`) of an ``engineio.AsyncSocket``, if it is native.
+_members: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def know(server: Any) -> None:
     """Of a ``socketio.Server``."""
     _servers.add(server)
+
+
+def noting(stock: Any) -> Any:
+    """Stands in for the ``websocket`` of an ``engineio.AsyncServer``'s parts, and notes where sessions are."""
+
+    def websocket(handler: Any, server: Any) -> Any:
+        serve = stock(handler, server)
+
+        async def __call__(environ: dict[str, Any]) -> Any:
+            extensions = environ.get("asgi.scope", {}).get("extensions") or {}
+            member = extensions.get("hangup.websocket")
+            if member is not None:
+                _members[handler.__self__] = member
+            return await serve(environ)
+
+        return __call__
+
+    return websocket
 
 
 def by_serial() -> dict[int, Held]:
@@ -65,11 +88,18 @@ def _rooms(manager: Any, sid: str, namespace: str) -> list[Any]:
 
 def _native(session: Any) -> Any:
     """The native WebSocket that a session's packets go to."""
-    return getattr(session.queue, "_native", None) if _is_ours(session) else None
+    if _is_ours(session):
+        return getattr(session.queue, "_native", None)
+    member = _members.get(session) if session.upgraded else None
+    return None if member is None else member.native
 
 
 def _is_ours(session: Any) -> bool:
     return hasattr(type(session.queue), "is_attached")
+
+
+def _is_async(session: Any) -> bool:
+    return inspect.iscoroutinefunction(session.send)
 
 
 def without_fd() -> Iterator[tuple[str, float, str]]:
@@ -82,10 +112,13 @@ def without_fd() -> Iterator[tuple[str, float, str]]:
             native = _native(session)
             if native is not None and native.ending is not None:
                 yield sid, 0.0, "its WebSocket is over, and the session is not"
-            elif native is None and _is_ours(session) and session.last_ping is not None:
+            elif (
+                native is None and session.last_ping is not None and (_is_ours(session) or _is_async(session))
+            ):
                 late = now - session.last_ping - server.eio.ping_timeout
                 if late > 0:
-                    yield sid, late, "its client does not poll, and the session was not ended"
+                    does_not = "answer" if session.upgraded else "poll"
+                    yield sid, late, f"its client does not {does_not}, and the session was not ended"
 
 
 def without_sid() -> Iterator[tuple[int, str]]:
@@ -96,5 +129,12 @@ def without_sid() -> Iterator[tuple[int, str]]:
             session = getattr(connection, "session", None)
             if session is None or connection.native.ending is not None:
                 continue
-            if session.closed or session.server.sockets.get(session.sid) is not session:
+            if _is_gone(session):
                 yield connection.native.serial, session.sid
+    for session, member in list(_members.items()):
+        if session.upgraded and not member.is_over and _is_gone(session):
+            yield member.native.serial, session.sid
+
+
+def _is_gone(session: Any) -> bool:
+    return session.closed or session.server.sockets.get(session.sid) is not session

@@ -38,6 +38,7 @@ else:
     + """
 server = socketio.AsyncServer(
     async_mode="asgi", cors_allowed_origins="*", max_http_buffer_size=100_000,
+    monitor_clients="MONITOR" not in os.environ, async_handlers="MONITOR" not in os.environ,
     ping_interval=float(os.environ.get("INTERVAL", 25)), ping_timeout=float(os.environ.get("TIMEOUT", 20)), **managed,
 )
 more.update(connected=0, disconnected=0, twice=0, sessions=0)
@@ -78,7 +79,25 @@ async def flood(sid, count):
     for number in range(count):
         await server.emit("flood", str(number).ljust(1000), to=sid)
 
+released = asyncio.Event()
+
+@server.event
+async def stick(sid, data):
+    await server.emit("stuck", to=sid)
+    await released.wait()
+
+@server.event
+async def forget(sid, data):
+    session = server.eio.sockets.pop(server.manager.eio_sid_from_sid(sid, "/"))
+    more["forgotten"] = session.sid
+
 async def other(scope, receive, send):
+    if scope["path"] == "/release":
+        released.set()
+    if scope["path"] == "/leaks":
+        import hangup.fds
+        more["leaks"] = [tuple(leak) for leak in hangup.fds.leaks(0)]
+        more["sids"] = [one.sid for one in hangup.fds.snapshot() if one.kind == "websocket"]
     more["sessions"] = len(list(server.eio.sockets))
     await facts(scope, receive, send)
 
@@ -175,18 +194,60 @@ def test_a_request_of_a_session_that_has_ended_is_refused(tmp_path: Path) -> Non
     with serve(tmp_path, WAY="install") as server:
         path = "/socket.io/?EIO=4&transport=polling"
 
-        def request(method: str, path: str, body: Optional[str] = None) -> tuple[int, bytes]:
-            connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
-            with contextlib.closing(connection):
-                connection.request(method, path, body)
-                response = connection.getresponse()
-                return response.status, response.read()
-
-        opened, body = request("GET", path)
-        path += f"&sid={json.loads(body[1:])['sid']}"
-        assert (opened, request("POST", path, "1")) == (200, (200, b"OK"))  # the client leaves
-        assert request("POST", path, "40")[0] == 400
+        opened, body = request(server, "GET", path)
+        path += f"&sid={sid_of(body)}"
+        assert (opened, request(server, "POST", path, "1")) == (200, (200, b"OK"))  # the client leaves
+        assert request(server, "POST", path, "40")[0] == 400
         assert "Traceback" not in server.log
+
+
+def request(server: Uvicorn, method: str, path: str, body: Optional[str] = None) -> tuple[int, bytes]:
+    """An answer, and its body."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def sid_of(opening: bytes) -> str:
+    """Of the session that an OPEN packet opens."""
+    sid: str = json.loads(opening[opening.index(b"{") : opening.index(b"}") + 1])["sid"]
+    return sid
+
+
+def test_leaks_are_seen(tmp_path: Path) -> None:
+    """A session whose client no longer polls, one whose WebSocket is over while its handler goes on, and a WebSocket
+    whose session is gone: where engineio looks for none of them (``monitor_clients=False``).
+    """
+    with serve(tmp_path, WAY="install", MONITOR="no", INTERVAL="1", TIMEOUT="1") as server:
+        path = "/socket.io/?EIO=4&transport=polling"
+        polling = sid_of(request(server, "GET", path)[1])
+        request(server, "POST", f"{path}&sid={polling}", "40")
+        with open_session(server) as forgotten, open_session(server) as stuck:
+            sids = json.loads(request(server, "GET", "/leaks")[1])["sids"]
+            assert len(set(sids) - {None}) == 2, sids
+            forgotten.sendall(frame('42["forget",1]'))
+            stuck.sendall(frame('42["stick",1]'))
+            while b"stuck" not in stuck.recv(4096):
+                pass
+            reset(stuck)
+            said: dict[str, Any] = {}
+
+            def is_all_found() -> bool:
+                forgotten.sendall(frame("3"))  # it answers
+                said.update(json.loads(request(server, "GET", "/leaks")[1]))
+                return len(said["leaks"]) == 3
+
+            is_found = wait_until(is_all_found, 20)
+            request(server, "GET", "/release")
+            assert is_found, said["leaks"]
+            known = {sid: (kind, fd is not None) for kind, fd, sid, *_ in said["leaks"]}
+            assert known.pop(polling) == ("sid_without_fd", False)
+            assert known.pop(said["forgotten"]) == ("fd_without_sid", True)
+            [(over, what)] = known.items()
+            assert what == ("sid_without_fd", False)
+            assert over in sids
 
 
 def leave(client: socket.socket, way: str, waiting: list[socket.socket]) -> None:
