@@ -10,7 +10,7 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from hangup import metrics, ops
+from hangup import _ops_server, metrics, ops
 
 
 def wsgi(method: str, path: str) -> tuple[str, dict[str, str], bytes]:
@@ -88,14 +88,14 @@ def test_another_protocol_is_refused() -> None:
 )
 def test_a_port_alone_is_of_the_loopback_interface(address: str, place: Any) -> None:
     """Whoever wants more says so."""
-    assert ops._parsed(address)[1] == place
+    assert ops.parsed(address)[1] == place
 
 
 @pytest.mark.parametrize("address", ["a port", "65536", "127.0.0.1:-1"])
 def test_what_is_no_port_is_refused_where_it_is_seen(address: str) -> None:
     """Not in the process beside the master."""
     with pytest.raises(ValueError, match="port"):
-        ops.start(address)
+        ops.Beside(address)
 
 
 def test_only_a_socket_gives_way_to_a_socket(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_only_a_socket_gives_way_to_a_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(stale))
     file.write_text("precious")
-    ops._remove_stale(str(stale))
-    ops._remove_stale(str(file))
+    _ops_server._remove_stale(str(stale))
+    _ops_server._remove_stale(str(file))
     assert not stale.exists()
     assert file.read_text() == "precious"

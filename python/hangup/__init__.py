@@ -10,7 +10,7 @@ General layout
     ``uvicorn``       the class that uvicorn's ``--ws`` names
     ``fds``           what is owned; ``_reports`` what was violated
     ``metrics``       what was counted, by all workers; ``prometheus``, ``opentelemetry`` and ``ops`` show it, by the
-                      table of ``_exposition``
+                      table of ``_exposition``; ``_ops_server`` is ``ops`` in a process of its own
     ``logfilter``     log lines about clients that left
     ``emit``          an emit that a departed client cannot break
     ``_install``      the only module that sets attributes of foreign objects

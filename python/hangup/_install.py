@@ -290,3 +290,29 @@ def guard_gunicorn(server: Any) -> None:
     server.log.info("hangup: guarding the connections of %s", facts["worker"])
     if server.cfg.is_ssl:
         server.log.warning("hangup: TLS listeners: connections are served stock")
+
+
+def keep_beside(server: Any, beside: Any) -> None:
+    """Has gunicorn's arbiter look after the process beside it, where it looks after its workers.
+
+    Args:
+        server: the ``Arbiter``, in its ``when_ready`` hook.
+        beside: a :class:`hangup.ops.Beside`.
+    """
+    reap, manage = server.reap_workers, server.manage_workers
+
+    @functools.wraps(reap)
+    def reap_workers() -> None:
+        beside.has_ended()  # reaped here, it is not taken for a worker that was killed
+        reap()
+
+    @functools.wraps(manage)
+    def manage_workers() -> None:
+        manage()
+        try:
+            if beside.revive():
+                server.log.warning("hangup: what served %s had ended: started again", beside.address)
+        except OSError as error:
+            server.log.warning("hangup: %s is not served: %s", beside.address, error)
+
+    server.reap_workers, server.manage_workers = reap_workers, manage_workers

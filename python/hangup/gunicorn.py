@@ -25,7 +25,7 @@ from typing import Any, Callable, Optional
 
 from . import _endpoints, _hangup, _routes
 from ._gunicorn.websockets import reloaded
-from ._install import guard_gunicorn
+from ._install import guard_gunicorn, keep_beside
 from ._install import install as _install_filter
 from ._mode import ON, mode
 
@@ -65,9 +65,9 @@ def when_ready(server: Any) -> None:
     """gunicorn's hook, in the master, when it listens."""
     address = os.environ.get(METRICS, "")
     if address and mode() == ON:
-        from .ops import start
+        from .ops import Beside
 
-        start(address)
+        keep_beside(server, Beside(address))
         server.log.info("hangup: /metrics, /livez and /readyz at %s", address)
 
 

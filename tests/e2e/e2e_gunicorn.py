@@ -37,7 +37,13 @@ class Gunicorn:
     wait_until = staticmethod(wait_until)
 
     def __init__(
-        self, directory: Path, *args: str, app: str = APP, version: str = "27.0.1", **env: str
+        self,
+        directory: Path,
+        *args: str,
+        app: str = APP,
+        version: str = "27.0.1",
+        command: str = "-m gunicorn",
+        **env: str,
     ) -> None:
         (directory / "app.py").write_text(app)
         try:
@@ -50,7 +56,7 @@ class Gunicorn:
         environment = {**os.environ, "PYTHONPATH": path, "HOME": str(directory), **env}
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", *args, "app:app"],
+                [sys.executable, *command.split(), "-b", "127.0.0.1:0", *args, "app:app"],
                 cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
