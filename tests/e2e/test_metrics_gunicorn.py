@@ -10,7 +10,7 @@ import socket
 import sys
 import textwrap
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
@@ -384,7 +384,7 @@ def serves(path: Path, line: str) -> bool:
     connection = UnixConnection(str(path), timeout=10)
     try:
         return f"{line}\n" in get(connection, "/metrics")[1]
-    except OSError:
+    except (OSError, HTTPException):  # its process may end in between
         return False
     finally:
         connection.close()
