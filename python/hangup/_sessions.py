@@ -1,9 +1,8 @@
 """Which Engine.IO session is on which descriptor.
 
-Nothing is kept for it but the servers: the books are engineio's, python-socketio's and the dispatcher's, read
-when asked.
-
-    Only of an ``AsyncServer``'s sessions it is noted on which WebSocket they are: the books do not say.
+How
+    Nothing is kept for it but the servers: the books are engineio's, python-socketio's and the dispatcher's, read
+    when asked. Only of an ``AsyncServer``'s sessions it is noted on which WebSocket they are: the books do not say.
 
 Not promised
     The descriptors of WebSockets that an ASGI server keeps: of those sessions only silence is seen.
