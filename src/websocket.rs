@@ -279,6 +279,12 @@ impl WebSocket {
         self.0.coalesced()
     }
 
+    /// Seconds since a `Message` last came for it, or since this was first asked: before that nobody looks at a clock.
+    #[getter]
+    fn quiet(&self) -> f64 {
+        self.0.quiet().as_secs_f64()
+    }
+
     /// How it ended, as in `Turn.take`; None while it is not over.
     #[getter]
     fn ending<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {

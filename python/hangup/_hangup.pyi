@@ -453,6 +453,10 @@ class WebSocket:
         """Messages that waited, and were replaced by a newer one of their key."""
 
     @property
+    def quiet(self) -> float:
+        """Seconds since a ``Message`` last came for it, or since this was first asked."""
+
+    @property
     def ending(self) -> tuple[str, int, str, str, int, int] | None:
         """How it ended, as in ``Turn.take``; None while it is not over."""
 

@@ -46,7 +46,8 @@ class Hangup:
             ``hangup.uvicorn:WebSocketProtocol``, elsewhere by the message ``{"type": "heartbeat"}``, which it has to
             answer with any message. ``{"type": "heartbeat_ack"}`` is not shown to the application.
         heartbeat_timeout: seconds for the answer; without one it is gone, with the code 1006.
-        idle_timeout: seconds without a message either way after which a WebSocket is closed with 3008.
+        idle_timeout: seconds without a message either way, a broadcast one included, after which a WebSocket is
+            closed with 3008.
         send_timeout: seconds that a ``send()`` may wait; then the client is gone, with the code 1013.
         max_queued: bytes that may wait in ``send()`` calls for one client, a single message excepted; beyond it is
             gone, with the code 1013.
@@ -98,7 +99,7 @@ class Hangup:
 def enter(scope: Any, receive: Receive, send: Send, limits: Limits) -> tuple[Client, Any]:
     """A client, and the scope to show to the application."""
     extensions = dict(scope.get("extensions") or {})
-    client = Client(scope["type"], receive, send, limits._replace(heartbeat=None))
+    client = Client(scope["type"], receive, send, limits._replace(heartbeat=None), extensions.get(NATIVE))
     if limits.heartbeat is not None:
         beat(scope, client, limits.heartbeat, limits.heartbeat_timeout)
     extensions[EXTENSION] = client

@@ -56,6 +56,15 @@ async def listen_for_ever(scope, receive, send):
     while True:
         await receive()
 
+async def hear(scope, receive, send):
+    everybody = hangup.Broadcaster([scope])
+    async def ticking():
+        for number in range(6):
+            await asyncio.sleep(0.25)
+            everybody.send(f"tick {number}")
+    ticks = asyncio.create_task(ticking())
+    await listen(scope, receive, send)
+
 async def flood(scope, receive, send):
     for _ in range(400):
         await send({"type": "websocket.send", "bytes": bytes(60_000)})
@@ -195,6 +204,18 @@ def test_an_idle_client_is_closed(tmp_path: Path) -> None:
                 client.sendall(frame(b"x"))
             assert until(client, b"\x88\x02\x0b\xc0")  # 3008
             assert seen(server, 5) == ["x"] * 4 + [["websocket.disconnect", 3008]]
+        assert server.ask()["stats"]["asgi_idle_clients"] == 1
+
+
+def test_a_native_client_that_others_send_to_is_not_idle(tmp_path: Path) -> None:
+    """A broadcast passes its consumer by. When there is none any more, it is closed after as long as anybody."""
+    with serve(tmp_path, "native", APP, OPTIONS='{"idle_timeout": 0.6}') as server:
+        with open_websocket(server, "/hear") as client:
+            for number in range(6):
+                until(client, b"tick %d" % number)
+            before = time.monotonic()
+            until(client, b"\x88\x02\x0b\xc0")  # 3008
+            assert 0.5 < time.monotonic() - before < 2
         assert server.ask()["stats"]["asgi_idle_clients"] == 1
 
 

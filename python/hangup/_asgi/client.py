@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Optional
 
 from .. import _hangup
+from .._websocket.member import Member
 from ..exceptions import PeerGone
 from .dialects import close_code, is_departure
 
@@ -60,11 +62,14 @@ class _CalledBack(Exception):
 class Client:
     """The two callables of an ASGI application, in one dialect. For one event loop."""
 
-    def __init__(self, kind: str, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(
+        self, kind: str, receive: Receive, send: Send, limits: Limits, member: Optional[Member] = None
+    ) -> None:
         self._is_websocket = kind == "websocket"
         self._from_server = receive
         self._to_server = send
         self._limits = limits
+        self._member = member  # what others may send to, where the connection is native
         self._loop = asyncio.get_running_loop()
         self._receiving: dict[Any, float] = {}  # tasks, and since when they wait
         self._sending: dict[Any, float] = {}
@@ -301,7 +306,7 @@ class Client:
                 return
             upcoming.append(due)
         if self._is_accepted and limits.idle_timeout is not None:
-            due = self._active + limits.idle_timeout
+            due = max(self._active, now - self._quiet) + limits.idle_timeout
             if due <= now:
                 self._end(TIMEOUT, "asgi_idle_clients")
                 return
@@ -321,6 +326,10 @@ class Client:
                 upcoming.append(due)
         if upcoming:
             self._set_timer(min(upcoming), self._look)
+
+    @property
+    def _quiet(self) -> float:
+        return math.inf if self._member is None else self._member.quiet
 
     def _silent_at(self, now: float) -> float:
         """An answer that the application has not fetched is not silence."""

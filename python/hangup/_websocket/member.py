@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Optional
 
 from .. import _hangup
@@ -41,6 +42,11 @@ class Member:
     def wait_for_room(self) -> None:
         """Until the client has taken half of what waits for it, or is gone."""
         self._wait(self.native, self.native.queued // 2)
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since a message was last broadcast to it, or since this was first asked."""
+        return math.inf if self.native is None else float(self.native.quiet)
 
     @property
     def is_over(self) -> bool:

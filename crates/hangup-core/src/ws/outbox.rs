@@ -31,6 +31,8 @@ pub(super) struct Outbox {
     sealed: bool,
     /// Somebody waits until no more bytes than this wait.
     awaited: Option<usize>,
+    /// When a message last came with a [`Delivery`], if somebody has asked for it.
+    delivered_at: Option<Instant>,
     dropped: u64,
     coalesced: u64,
 }
@@ -58,6 +60,7 @@ impl Outbox {
             timed: None,
             sealed: false,
             awaited: None,
+            delivered_at: None,
             dropped: 0,
             coalesced: 0,
         }
@@ -121,6 +124,9 @@ impl Outbox {
         } else {
             metrics::observe(Distribution::QueueDepth, 0, self.waiting.bytes() as u64);
         }
+        if let Some(at) = self.delivered_at.as_mut().filter(|_| delivery.is_some()) {
+            *at = Instant::now();
+        }
         self.waiting.push(frames, delivery.is_some() && overflow.drops(), key);
         Pushed::Queued
     }
@@ -147,6 +153,11 @@ impl Outbox {
     /// Messages dropped so far for want of room.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Since when no message came with a [`Delivery`], or since this was first asked.
+    pub(super) fn quiet_since(&mut self) -> Instant {
+        *self.delivered_at.get_or_insert_with(Instant::now)
     }
 
     /// Messages replaced so far by a newer one of their key.

@@ -118,6 +118,12 @@ impl WebSocket {
         self.outbox().coalesced()
     }
 
+    /// For how long no message was broadcast to it, or since this was first asked.
+    pub fn quiet(&self) -> Duration {
+        let since = self.outbox().quiet_since();
+        since.elapsed()
+    }
+
     /// Ends it now: what waits is thrown away.
     pub fn end(&self, why: Ending) {
         self.doom.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
