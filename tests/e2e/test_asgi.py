@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ async def app(scope, receive, send):
         said = {
             "pid": os.getpid(), "seen": seen, "lifespan": lifespan, "stats": hangup.stats(),
             "tasks": len(asyncio.all_tasks()), "specs": list(specs), "status": hangup.status()["integrations"],
+            "fds": len(os.listdir("/proc/self/fd")),
         }
         await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
         await send({"type": "http.response.body", "body": json.dumps(said).encode()})
@@ -90,6 +92,12 @@ async def stream(scope, receive, send):
     await receive()
     seen.append([(await receive())["type"], (await receive())["type"]])
     streaming.cancel()
+
+async def pour(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(400):
+        await send({"type": "http.response.body", "body": bytes(60_000), "more_body": True})
+    seen.append("poured")
 
 async def own_os_error(scope, receive, send):
     raise ConnectionResetError("of a database")
@@ -193,6 +201,31 @@ def test_a_slow_client_is_gone(tmp_path: Path, path: str) -> None:
             assert stats["asgi_sends_after_gone"] > 100
         assert wait_until(lambda: server.ask()["tasks"] == before, 10)
         assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SERVERS if kind not in ("native", "daphne")])
+def test_a_slow_reader_of_a_response_is_gone_and_nothing_is_logged(tmp_path: Path, kind: str) -> None:
+    """Its connection ends: that the response was not completed is its own doing."""
+    with serve(tmp_path, kind, APP, OPTIONS='{"send_timeout": 0.3}') as server:
+        before = server.ask()
+        with hangup.testing.connect(("127.0.0.1", server.port), rcvbuf=4096, timeout=20) as client:
+            client.sendall(b"GET /pour HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert seen(server) == ["poured"]
+            assert server.ask()["stats"]["asgi_slow_clients"] == 1
+            if kind in ("uvicorn", "gunicorn"):  # the others wait until it has left by itself
+                assert wait_until(lambda: server.ask()["fds"] <= before["fds"], 10), server.ask()
+            assert drained(client).count(b"\0") < 400 * 60_000
+        assert not re.search("ERROR|WARNING|Traceback|Exception", server.log), server.log[-3000:]
+
+
+def drained(client: Any) -> bytes:
+    """All that it is sent, up to the end of the connection, however that comes."""
+    received = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while more := client.recv(65_536):
+            received += more
+    assert not received.endswith(b"0\r\n\r\n")  # which would say that this is all
+    return bytes(received)
 
 
 def test_an_idle_client_is_closed(tmp_path: Path) -> None:

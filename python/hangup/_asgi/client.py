@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Optional
 from .. import _hangup
 from .._websocket.member import Member
 from ..exceptions import PeerGone
+from .connection import abort
 from .dialects import close_code, is_departure
 
 Event = dict[str, Any]
@@ -249,7 +250,9 @@ class Client:
         if self._timer is not None:
             self._timer.cancel()
         self._last = self._disconnect(told or code)
-        if self._is_websocket and self._is_accepted:
+        if not self._is_websocket:
+            abort(self._from_server, self._to_server)
+        elif self._is_accepted:
             self._say({"type": "websocket.close", "code": code})  # before the application ends
         self._call_back()
 
