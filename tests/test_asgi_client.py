@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import logging
-from collections.abc import Iterator
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hangup import PeerGone
-from hangup._asgi.client import Client, Limits
+from hangup._asgi.client import Client, Limits, Receive
+from hangup._client import AsgiClient
 from hangup._client import Client as RequestClient
 from hangup._websocket.member import EXTENSION as NATIVE
 
@@ -64,6 +68,82 @@ def test_what_is_raised_again_and_again_does_not_grow() -> None:
         return len(raised.traceback)
 
     assert asyncio.run(scenario()) < 10
+
+
+def kept_after(request: Callable[[Receive], Awaitable[None]]) -> bool:
+    """Whether what the server had for a request waits for the collector when the request is over."""
+
+    class Server:
+        """Has one request, and nothing after it."""
+
+        is_asked = False
+
+        async def __call__(self) -> Any:
+            if not self.is_asked:
+                self.is_asked = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return await asyncio.get_running_loop().create_future()
+
+    async def scenario() -> bool:
+        server = Server()
+        known = weakref.ref(server)
+        await request(server)
+        del server
+        await asyncio.sleep(0)
+        return known() is not None
+
+    gc.collect()
+    gc.disable()
+    try:
+        return asyncio.run(scenario())
+    finally:
+        gc.enable()
+
+
+async def no_send(_message: Any) -> None:
+    """To nobody."""
+
+
+async def of_django(receive: Receive) -> None:
+    client = AsgiClient(receive, no_send)
+    await client.receive()
+    await asyncio.sleep(0)
+    await client.close()
+
+
+async def of_any_application(receive: Receive) -> None:
+    client = Client("http", receive, no_send, Limits(raise_gone=True, send_timeout=60))
+    await client.receive()
+    await client.send({"type": "http.response.start", "status": 200})
+    client._end(1013, "asgi_slow_clients")
+    with contextlib.suppress(PeerGone):
+        await client.send({"type": "http.response.body"})
+    await client.finish()
+
+
+@pytest.mark.parametrize("request_", [of_django, of_any_application])
+def test_a_request_does_not_wait_for_the_collector(request_: Callable[[Receive], Awaitable[None]]) -> None:
+    """Nothing of it refers to itself when it is over."""
+    assert not kept_after(request_)
+
+
+def test_who_waits_for_the_end_of_a_request_that_is_over_is_cancelled() -> None:
+    async def receive() -> Any:
+        return {"type": "http.request", "more_body": False} if waiting is None else await waiting
+
+    async def scenario() -> None:
+        nonlocal waiting
+        client = AsgiClient(receive, no_send)
+        await client.receive()
+        waiting = asyncio.get_running_loop().create_future()
+        left_behind = asyncio.ensure_future(client.receive())
+        await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(asyncio.CancelledError):
+            await left_behind
+
+    waiting: Any = None
+    asyncio.run(scenario())
 
 
 def test_groups_of_others_are_theirs_and_each_own_one_is_left(caplog: pytest.LogCaptureFixture) -> None:

@@ -163,15 +163,16 @@ class AsgiClient(Client):
 
     async def receive(self) -> dict[str, Any]:
         """For the application: the server's messages, the last one as often as it is asked for."""
-        if self._ending is None:
+        ending = self._ending
+        if ending is None:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._leave()
             elif not message.get("more_body", False):
                 self._ending = asyncio.ensure_future(self._receive_end())
             return message
-        await asyncio.wait({self._ending})  # whoever is cancelled here does not take it from the others
-        return self._ending.result()
+        await asyncio.wait({ending})  # whoever is cancelled here does not take it from the others
+        return ending.result()
 
     async def send(self, message: dict[str, Any]) -> None:
         """For the application."""
@@ -185,11 +186,15 @@ class AsgiClient(Client):
 
     async def close(self) -> None:
         """When the application is done with the request."""
-        if self._ending is not None:
-            self._ending.cancel()
-            await asyncio.wait({self._ending})
-            if not self._ending.cancelled():
-                self._ending.exception()
+        ending, self._ending = (
+            self._ending,
+            None,
+        )  # a task has us in its frames, and would wait for the collector with us
+        if ending is not None:
+            ending.cancel()
+            await asyncio.wait({ending})
+            if not ending.cancelled():
+                ending.exception()
 
     async def _receive_end(self) -> dict[str, Any]:
         while True:

@@ -178,6 +178,7 @@ class Client:
         if self._timer is not None:
             self._timer.cancel()
         self._is_finished = self._is_over = True
+        self._raised = None  # its traceback has us in its frames
         for task in self._own_tasks:
             task.cancel()
         if self._own_tasks:
