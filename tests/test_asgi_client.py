@@ -146,6 +146,30 @@ def test_who_waits_for_the_end_of_a_request_that_is_over_is_cancelled() -> None:
     asyncio.run(scenario())
 
 
+def test_an_error_of_receive_is_who_receives_s_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """It is heard ahead, for those who send; who does not ask for it is not told."""
+
+    async def receive() -> Any:
+        raise RuntimeError("of the server")
+
+    async def scenario(*, asks: bool) -> None:
+        client = Client("websocket", receive, no_send, Limits())
+        await client.send({"type": "websocket.accept"})
+        for _ in range(3):
+            await client.send({"type": "websocket.send", "text": "x"})
+            await asyncio.sleep(0)
+        if asks:
+            with pytest.raises(RuntimeError, match="of the server"):
+                await client.receive()
+        await client.finish()
+        del client
+        gc.collect()  # asyncio says it when the task goes
+
+    for asks in (True, False):
+        asyncio.run(scenario(asks=asks))
+    assert caplog.records == []
+
+
 def test_groups_of_others_are_theirs_and_each_own_one_is_left(caplog: pytest.LogCaptureFixture) -> None:
     """A membership that was made for somebody else stays; one that cannot be left does not keep the others."""
     memory = pytest.importorskip("channels.layers").InMemoryChannelLayer

@@ -191,7 +191,7 @@ class Client:
         if self._ahead is None and not self._receiving:
             self._ahead = self._loop.create_task(self._overhear())
             self._own_tasks.add(self._ahead)
-            self._ahead.add_done_callback(self._own_tasks.discard)
+            self._ahead.add_done_callback(self._overheard)
             self._listening_since = self._loop.time()
 
     async def _overhear(self) -> Event:
@@ -202,6 +202,11 @@ class Client:
             self._heard = self._loop.time()
             self._asked = None
         return event
+
+    def _overheard(self, task: asyncio.Task[Event]) -> None:
+        self._own_tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever receives next is told; else nobody, as if it had not been heard
 
     async def _next(self) -> Event:
         while (ahead := self._ahead) is not None:
