@@ -43,6 +43,11 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	@$(BIN)/pip install --quiet --target .hypercorn/0 'hypercorn>=0.17,<1' && touch $@ \
 	  || echo "SKIPPED: hypercorn cannot be installed; its tests are skipped by name"
 
+# By itself: it brings hypercorn.
+.quart/0/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --target .quart/0 'quart>=0.19,<1' && touch $@ \
+	  || echo "SKIPPED: quart cannot be installed; its tests are skipped by name"
+
 # Djangos beside the newest that the Python at hand can run: first on the path of the server that a test starts.
 .django/%/ready: | $(VENV)/ready
 	@$(BIN)/pip install -qqq --no-deps --target .django/$* 'django==$*.*' 2>/dev/null && touch $@ \
@@ -60,7 +65,7 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -115,4 +120,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio .daphne .hypercorn .django .health .suites $(JS)/node_modules benches/node/node_modules
+	rm -rf target $(VENV) .gunicorn .socketio .daphne .hypercorn .quart .django .health .suites $(JS)/node_modules benches/node/node_modules

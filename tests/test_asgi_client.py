@@ -18,6 +18,7 @@ from hangup._asgi.client import Client, Limits, Receive
 from hangup._client import AsgiClient
 from hangup._client import Client as RequestClient
 from hangup._websocket.member import EXTENSION as NATIVE
+from hangup.asgi import Hangup
 
 ACK = '{"type": "heartbeat_ack"}'
 
@@ -168,6 +169,23 @@ def test_an_error_of_receive_is_who_receives_s_alone(caplog: pytest.LogCaptureFi
     for asks in (True, False):
         asyncio.run(scenario(asks=asks))
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("has_left", [True, False])
+def test_a_disconnect_of_starlette_s_passes_for_who_left_alone(has_left: bool) -> None:
+    """Of another client, to which the handler sent as well, it is the handler's error."""
+    disconnect = pytest.importorskip("starlette.websockets").WebSocketDisconnect
+
+    async def app(_scope: Any, receive: Receive, _send: Any) -> None:
+        if has_left:
+            await receive()
+        raise disconnect(1006)
+
+    async def receive() -> Any:
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    with contextlib.nullcontext() if has_left else pytest.raises(disconnect):
+        asyncio.run(Hangup(app)({"type": "websocket", "asgi": {}}, receive, no_send))
 
 
 def test_groups_of_others_are_theirs_and_each_own_one_is_left(caplog: pytest.LogCaptureFixture) -> None:

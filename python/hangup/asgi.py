@@ -4,7 +4,8 @@
 
 Promised
     After the client left, ``send()`` does nothing, is counted (``asgi_sends_after_gone``) and raises nothing, or
-    :class:`hangup.PeerGone` if that is asked for; a ``PeerGone`` that the application lets pass ends it quietly.
+    :class:`hangup.PeerGone` if that is asked for; a ``PeerGone`` that the application lets pass ends it quietly, and so
+    does what Starlette makes of the disconnect (``WebSocketDisconnect``, ``ClientDisconnect``) of this client.
     ``receive()`` gives one ``websocket.disconnect``, with the client's code if the server knows it; also to an
     application whose ``send()`` found the client gone, half a second later at most.
     What applications, and middleware around this one, raise is theirs and passes. Lifespans pass untouched. No task and
@@ -24,7 +25,6 @@ from typing import Any, Optional
 from . import _mode, _status
 from ._asgi.client import Client, Limits, Receive, Send
 from ._websocket.member import EXTENSION as NATIVE
-from .exceptions import PeerGone
 
 __all__ = ["Hangup"]
 
@@ -89,7 +89,7 @@ class Hangup:
         client, scope = enter(scope, receive, send, self._limits)
         try:
             return await self._app(scope, client.receive, client.send)
-        except PeerGone as error:
+        except Exception as error:  # each framework has its own
             if not client.is_own(error):
                 raise
         finally:

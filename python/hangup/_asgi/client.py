@@ -21,7 +21,7 @@ from .. import _hangup
 from .._websocket.member import Member
 from ..exceptions import PeerGone
 from .connection import abort
-from .dialects import close_code, is_departure
+from .dialects import close_code, is_departure, is_passed_on
 
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -168,9 +168,9 @@ class Client:
             return None
         return self._code if self._last is None else self._last.get("code", self._code)
 
-    def is_own(self, error: PeerGone) -> bool:
-        """Whether it was raised here: the application let it pass, as it may."""
-        return error is self._raised
+    def is_own(self, error: BaseException) -> bool:
+        """Whether it was raised here, or by a framework that was told here: the application let it pass, as it may."""
+        return error is self._raised or (self.is_gone and is_passed_on(error))
 
     async def finish(self) -> None:
         """The application has ended."""

@@ -22,6 +22,12 @@ _TYPES = {
     ("hangup.exceptions", "PeerGone"),  # a Hangup around this one
 }
 
+#: What frameworks raise into an application that goes on with a client of which they were told that it left.
+_FRAMEWORKS = {
+    ("starlette.websockets", "WebSocketDisconnect"),
+    ("starlette.requests", "ClientDisconnect"),
+}
+
 #: Elsewhere: the module that raises, the type, and what its text contains.
 _TEXTS = (
     ("gunicorn.asgi.websocket", "RuntimeError", "WebSocket closed"),  # 24 and 25
@@ -54,7 +60,7 @@ _BROKEN = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
 
 def is_departure(error: BaseException) -> bool:
     """Whether an exception that was caught right at a server's ``send`` says that the client is gone."""
-    if any((kind.__module__, kind.__qualname__) in _TYPES for kind in type(error).__mro__):
+    if _is_among(_TYPES, error):
         return True
     places = _places(error)
     if not places:
@@ -68,10 +74,19 @@ def is_departure(error: BaseException) -> bool:
     )
 
 
+def is_passed_on(error: BaseException) -> bool:
+    """Whether a framework raised it because it was told of a disconnect."""
+    return _is_among(_FRAMEWORKS, error)
+
+
 def close_code(error: BaseException) -> Optional[int]:
     """The code of the client's close frame, where the exception has it."""
     code = getattr(getattr(error, "rcvd", None), "code", None)
     return code if isinstance(code, int) else None
+
+
+def _is_among(types: set[tuple[str, str]], error: BaseException) -> bool:
+    return any((kind.__module__, kind.__qualname__) in types for kind in type(error).__mro__)
 
 
 def _places(error: BaseException) -> list[str]:
