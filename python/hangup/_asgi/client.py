@@ -29,6 +29,8 @@ Send = Callable[[Event], Awaitable[None]]
 
 #: Seconds that the server has to deliver the disconnect, and its code, of a client that a send found gone.
 GRACE = 0.5
+#: Seconds between a receive that is cancelled and the application's end: granian would never close the descriptor.
+LET_GO = 0.1
 #: So many sends to a client that is gone are let pass. Somebody who never asks would go on for ever.
 PATIENCE = 1_000
 #: So many sends in a row, and the server is asked whether its client is there: not every one says so in ``send``.
@@ -85,6 +87,7 @@ class Client:
         self._is_accepted = False
         self._is_finished = False  # by the application: a close, the end of a response
         self._is_over = False  # the application itself
+        self._is_given_up = False  # by us: the server thinks that it is there
         self._is_told = False  # the application has received the disconnect
         self._last: Optional[Event] = None  # the disconnect, if it does not come from the server
         self._code = NO_CLOSE_FRAME
@@ -183,6 +186,8 @@ class Client:
             task.cancel()
         if self._own_tasks:
             await asyncio.wait(self._own_tasks)
+        if self._is_given_up and self._is_websocket:
+            await asyncio.sleep(LET_GO)
 
     # -- listening while the application does not ------------------------------------------------------------
 
@@ -252,7 +257,7 @@ class Client:
         if self.is_gone:
             return
         _hangup.tally(name)
-        self.is_gone = True
+        self.is_gone = self._is_given_up = True
         if self._timer is not None:
             self._timer.cancel()
         self._last = self._disconnect(told or code)
