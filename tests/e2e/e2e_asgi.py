@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -209,6 +210,7 @@ class Server(Gunicorn):
         require(kind)
         (directory / "app.py").write_text(app)
         self.log_file = directory / "log"
+        self._is_gunicorn = kind == "gunicorn"
         path = [
             str(directory),
             *([str(BESIDE[kind])] if kind in BESIDE else []),
@@ -223,6 +225,15 @@ class Server(Gunicorn):
                 [sys.executable, "-m", *COMMANDS[kind].format(port=self._chosen).split()],
                 cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
+
+    def end(self) -> int:
+        """gunicorn's worker looks once a second whether it is to end."""
+        self.process.terminate()
+        if self._is_gunicorn:
+            for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+        return super().end()
 
     @property
     def port(self) -> int:

@@ -62,7 +62,7 @@ async def hear(scope, receive, send):
     everybody = hangup.Broadcaster([scope])
     async def ticking():
         for number in range(6):
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.15)
             everybody.send(f"tick {number}")
     ticks = asyncio.create_task(ticking())
     await listen(scope, receive, send)
@@ -80,7 +80,7 @@ async def flood_at_once(scope, receive, send):
 async def talk(scope, receive, send):
     while True:
         await send({"type": "websocket.send", "text": "hello"})
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
 
 async def stream(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -135,7 +135,7 @@ class Database:
 app = Database(hangup.asgi.Hangup(app, **json.loads(os.environ.get("OPTIONS", "{}"))))
 """
 
-SILENT = json.dumps({"heartbeat": 0.5, "heartbeat_timeout": 0.5})
+SILENT = json.dumps({"heartbeat": 0.3, "heartbeat_timeout": 0.4})
 
 
 def seen(server: Any, count: int = 1, within: float = 10) -> list[Any]:
@@ -173,7 +173,7 @@ def test_a_silent_client_is_gone_and_the_others_do_not_notice(tmp_path: Path, ki
             return bool(server.ask()["seen"])
 
         assert wait_until(is_gone, 10)
-        assert 0.9 < time.monotonic() - before < 3
+        assert 0.6 < time.monotonic() - before < 3
         assert answers >= 1
         reset(silent)
         code = 1011 if kind == "native" else 1006  # uvicorn's for a ping without an answer
@@ -230,10 +230,10 @@ def drained(client: Any) -> bytes:
 
 def test_an_idle_client_is_closed(tmp_path: Path) -> None:
     """One that says something is not."""
-    with serve(tmp_path, "uvicorn", APP, OPTIONS='{"idle_timeout": 0.5}') as server:
+    with serve(tmp_path, "uvicorn", APP, OPTIONS='{"idle_timeout": 0.4}') as server:
         with open_websocket(server, "/listen") as client:
             for _ in range(4):
-                wait_until(lambda: False, 0.2)
+                wait_until(lambda: False, 0.15)
                 client.sendall(frame(b"x"))
             assert until(client, b"\x88\x02\x0b\xc0")  # 3008
             assert seen(server, 5) == ["x"] * 4 + [["websocket.disconnect", 3008]]
@@ -242,13 +242,13 @@ def test_an_idle_client_is_closed(tmp_path: Path) -> None:
 
 def test_a_native_client_that_others_send_to_is_not_idle(tmp_path: Path) -> None:
     """A broadcast passes its consumer by. When there is none any more, it is closed after as long as anybody."""
-    with serve(tmp_path, "native", APP, OPTIONS='{"idle_timeout": 0.6}') as server:
+    with serve(tmp_path, "native", APP, OPTIONS='{"idle_timeout": 0.5}') as server:
         with open_websocket(server, "/hear") as client:
             for number in range(6):
                 until(client, b"tick %d" % number)
             before = time.monotonic()
             until(client, b"\x88\x02\x0b\xc0")  # 3008
-            assert 0.5 < time.monotonic() - before < 2
+            assert 0.4 < time.monotonic() - before < 2
         assert server.ask()["stats"]["asgi_idle_clients"] == 1
 
 

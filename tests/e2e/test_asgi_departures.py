@@ -113,8 +113,10 @@ def test_the_mixin_alone_is_enough(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_handler_that_hangs_is_cancelled_and_its_groups_are_left(tmp_path: Path) -> None:
-    """gunicorn cancels what goes on three seconds after its client."""
-    with serve(tmp_path, "gunicorn", HOW="mixin") as server:
+    """gunicorn cancels what goes on for too long after its client: three seconds, unless it is told."""
+    with serve(
+        tmp_path, "gunicorn", HOW="mixin", GUNICORN_CMD_ARGS="--asgi-disconnect-grace-period 1"
+    ) as server:
         with open_websocket(server) as client:
             client.sendall(frame(b'"hang"'))
             assert wait_until(lambda: server.ask()["received"] == ["hang"], 10)
