@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from hangup import PeerGone
-from hangup._asgi.client import Client, Limits, Receive
+from hangup._asgi.client import GRACE, Client, Limits, Receive
 from hangup._client import AsgiClient
 from hangup._client import Client as RequestClient
 from hangup._websocket.member import EXTENSION as NATIVE
@@ -186,6 +186,52 @@ def test_a_disconnect_of_starlette_s_passes_for_who_left_alone(has_left: bool) -
 
     with contextlib.nullcontext() if has_left else pytest.raises(disconnect):
         asyncio.run(Hangup(app)({"type": "websocket", "asgi": {}}, receive, no_send))
+def test_who_asks_for_ever_keeps_nobody_else_waiting() -> None:
+    """daphne says once that an HTTP client left: an application in a loop is not told at each turn."""
+
+    async def scenario() -> tuple[int, float]:
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        events.put_nowait({"type": "http.disconnect"})
+        told = 0
+
+        async def send(_message: Any) -> None:
+            """Never called."""
+
+        async def app(_scope: Any, receive: Any, _send: Any) -> None:
+            nonlocal told
+            while (await receive())["type"] == "http.disconnect":
+                told += 1
+
+        loop = asyncio.get_running_loop()
+        running = loop.create_task(Hangup(app)({"type": "http"}, events.get, send))
+        began = loop.time()
+        while told < 2 and loop.time() < began + 10:
+            await asyncio.sleep(0.01)
+        passed = loop.time() - began
+        running.cancel()
+        await asyncio.wait({running})
+        return told, passed
+
+    told, passed = asyncio.run(scenario())
+    assert told == 2
+    assert passed > GRACE / 2
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec_version": "2.1"}, {"spec_version": "2.4"}])
+def test_a_scope_has_nothing_of_ours(spec: dict[str, str]) -> None:
+    """Who compares or pickles it finds what the server said, but for a version in which sends raise."""
+    stock = {"type": "websocket", "asgi": {"version": "3.0", **spec}}
+    shown = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        shown.append(scope)
+
+    async def nothing(*_: Any) -> Any:
+        """Never called."""
+
+    asyncio.run(Hangup(app)(stock, nothing, nothing))
+    quiet = {"spec_version": "2.3"} if spec.get("spec_version") == "2.4" else spec
+    assert shown == [{"type": "websocket", "asgi": {"version": "3.0", **quiet}}]
 
 
 def test_groups_of_others_are_theirs_and_each_own_one_is_left(caplog: pytest.LogCaptureFixture) -> None:

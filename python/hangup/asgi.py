@@ -30,8 +30,6 @@ __all__ = ["Hangup"]
 
 Application = Callable[[Any, Receive, Send], Awaitable[Any]]
 
-#: Where the client is in a scope, for who finds a Hangup around it.
-EXTENSION = "hangup.client"
 #: The last version of the specification in which ``send`` is a no-op after the client left, which frameworks look at.
 QUIET_SPEC = "2.3"
 
@@ -98,15 +96,13 @@ class Hangup:
 
 def enter(scope: Any, receive: Receive, send: Send, limits: Limits) -> tuple[Client, Any]:
     """A client, and the scope to show to the application."""
-    extensions = dict(scope.get("extensions") or {})
-    client = Client(scope["type"], receive, send, limits._replace(heartbeat=None), extensions.get(NATIVE))
+    native = (scope.get("extensions") or {}).get(NATIVE)
+    client = Client(scope["type"], receive, send, limits._replace(heartbeat=None), native)
     if limits.heartbeat is not None:
         beat(scope, client, limits.heartbeat, limits.heartbeat_timeout)
-    extensions[EXTENSION] = client
-    shown = {**scope, "extensions": extensions}
-    if not limits.raise_gone:
-        shown["asgi"] = {**scope.get("asgi", {}), "spec_version": _quiet(scope)}
-    return client, shown
+    if not limits.raise_gone and (said := scope.get("asgi", {})).get("spec_version", "") > QUIET_SPEC:
+        scope = {**scope, "asgi": {**said, "spec_version": QUIET_SPEC}}
+    return client, scope
 
 
 def beat(scope: Any, client: Client, interval: float, timeout: float) -> None:
@@ -116,11 +112,6 @@ def beat(scope: Any, client: Client, interval: float, timeout: float) -> None:
         client.beat(interval, timeout)
     else:
         member.ping_every(interval, timeout)
-
-
-def _quiet(scope: Any) -> str:
-    said = str(scope.get("asgi", {}).get("spec_version", "2.0"))
-    return QUIET_SPEC if said > QUIET_SPEC else said
 
 
 def _is_asyncio() -> bool:

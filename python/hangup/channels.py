@@ -26,9 +26,9 @@ from collections.abc import Coroutine
 from typing import Any, Callable, Optional, Union
 
 from . import _mode
-from ._asgi.client import NO_CLOSE_FRAME, Client, Limits, Receive, Send
+from ._asgi.client import NO_CLOSE_FRAME, Client, Limits, Receive, Send, client_of
 from ._asgi.fanout import GroupFanout
-from .asgi import EXTENSION, beat, enter
+from .asgi import beat, enter
 from .exceptions import PeerGone
 
 __all__ = ["GroupFanout", "HangupConsumerMixin"]
@@ -66,8 +66,7 @@ class HangupConsumerMixin:
         run: Any = super().__call__  # type: ignore[misc]
         if _mode.mode() != _mode.ON:
             return await run(scope, receive, send)
-        around: Optional[Client] = (scope.get("extensions") or {}).get(EXTENSION)
-        client = around
+        client = around = client_of(receive)
         if client is None:
             client, scope = enter(scope, receive, send, Limits())
             receive, send = client.receive, client.send

@@ -105,24 +105,26 @@ class Client:
     async def receive(self) -> Event:
         """ASGI's."""
         if self._is_told and self._is_websocket:
+            await asyncio.sleep(GRACE)  # servers that wait here end the application themselves
             raise self._departure()
         self._sends_in_a_row = 0
         if self.is_gone:
             self._wait_no_longer()
-        while self._last is None:
+        last = None if self._is_told and not self._is_over else self._last
+        while last is None:
             try:
                 event: Event = await self._wait(self._receiving, self._next())
             except _CalledBack:
-                self._last = self._last or self._disconnect(self._code)
+                last = self._last or self._disconnect(self._code)
                 break
             if event["type"].endswith(".disconnect"):
-                self._last = event
-            elif not self._is_ack(event):
+                last = event
+            elif not self._is_ack(event) and not self._is_told:
                 return event
-        assert self._last is not None
+        self._last = last
         self._is_told = True
         self._leave()
-        return self._last
+        return last
 
     async def send(self, message: Event) -> None:
         """ASGI's."""
@@ -370,6 +372,13 @@ class Client:
             if not is_departure(error):
                 raise
             self._leave()
+
+
+def client_of(receive: Receive) -> Optional[Client]:
+    """Whose ``receive()`` it is, if somebody further out has made one. The scope is not told: it is the application's,
+    who may compare or pickle it."""
+    owner = getattr(receive, "__self__", None)
+    return owner if isinstance(owner, Client) else None
 
 
 def is_ack(event: Event) -> bool:
