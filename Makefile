@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 GUNICORNS := 21.2.0 23.0.0 25.3.0 27.0.1
 DJANGOS := 4.2 6.0
+SUITES := channels-4.0.0 channels-4.3.2 daphne-4.0.0 daphne-4.2.2
 CORE   := -p hangup-core
 
 # Installed byte-code is needed to measure imports; a parent's setting must not forbid it.
@@ -58,6 +59,16 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	@$(BIN)/pip install --quiet --no-deps --target .health/4 'django-health-check>=4' dnspython && touch $@ \
 	  || echo "SKIPPED: django-health-check cannot be installed; its test is skipped by name"
 
+# Channels and daphne with their tests, which their sdists do not all have.
+.suites/needs/ready: | $(VENV)/ready
+	@$(BIN)/pip install --quiet --no-deps --target .suites/needs pytest-asyncio pytest-django async-timeout && touch $@ \
+	  || echo "SKIPPED: what the suites of Channels and daphne need cannot be installed; they are skipped by name"
+
+.suites/%/ready:
+	@rm -rf .suites/$* && GIT_TERMINAL_PROMPT=0 git -c advice.detachedHead=false clone --quiet --depth 1 \
+	    --branch $(lastword $(subst -, ,$*)) https://github.com/django/$(firstword $(subst -, ,$*)) .suites/$* && touch $@ \
+	  || echo "SKIPPED: $* cannot be cloned; its tests are skipped by name"
+
 # The JavaScript clients.
 JS := tests/e2e/js
 $(JS)/node_modules/ready: $(JS)/package-lock.json
@@ -65,7 +76,7 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready .suites/needs/ready $(SUITES:%=.suites/%/ready) $(JS)/node_modules/ready
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -92,7 +103,7 @@ test-all: test
 
 # Other people's test suites: docs/conformance.md.
 conformance: setup build
-	$(BIN)/pytest -q -rs tests/conformance
+	$(BIN)/pytest -q -rs tests/conformance tests/e2e/test_channels_suites.py
 
 lint: $(VENV)/ready
 	@cargo fmt --version >/dev/null 2>&1 && cargo fmt --all --check || { cargo fmt --version >/dev/null 2>&1 && exit 1 || echo "SKIPPED: rustfmt is not installed"; }
