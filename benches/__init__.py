@@ -22,6 +22,10 @@ Method
     ``ulimit -n`` above 11,000. ``python -m benches.plot`` draws the cost of a recipient from the newest result file.
 
     ``fanout-against-channels``: ``GroupFanout`` and Channels' own ``group_send``, each on uvicorn with a Redis.
+    ``idle``: private memory of a uvicorn for each of a thousand silent WebSockets: a consumer of Channels alone, and
+    with ``Hangup`` and the mixin, on ``hangup.uvicorn:WebSocketProtocol`` and on uvicorn's own. Every figure has a
+    fresh server.
+    ``django``: a site of one view with ``hangup.django`` and its middleware, and without, on the same server.
 
     ``--control`` compares stock with stock: what such a run shows as a ratio is the resolution of the machine.
     A verdict is "unclear" where the bar lies between the quartiles of the pairs.

@@ -22,6 +22,7 @@ _BUILD_SECONDS = 900
 _FLASK = "benches.socketio_apps:flask()"
 _NODE = ROOT / "benches" / "node"
 _SOCKETIOXIDE = ROOT / "benches" / "socketioxide"
+_UVICORN_LISTENING = r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)"
 _LOCKED = re.compile(r'name = "socketioxide"\nversion = "([^"]+)"')
 
 
@@ -58,7 +59,7 @@ def uvicorn(core: int) -> Process:
     """python-socketio's asynchronous server on uvicorn."""
     _needs("uvicorn", "websockets")
     command = ["-m", "uvicorn", "--factory", _ASYNCIO, "--port", "0"]
-    return Process(command, r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)", core)
+    return Process(command, _UVICORN_LISTENING, core)
 
 
 def channels(core: int, app: str = "stock", *options: str) -> Process:
@@ -66,17 +67,23 @@ def channels(core: int, app: str = "stock", *options: str) -> Process:
     _needs("uvicorn", "websockets", "django", "channels", "channels_redis")
     if shutil.which("redis-server") is None:
         raise Unavailable("redis-server is not installed")
-    command = [
-        "-m",
-        "uvicorn",
-        "--factory",
-        f"benches.channels_apps:{app}",
-        "--port",
-        "0",
-        "--lifespan",
-        "off",
-    ]
-    return _WithRedis([*command, *options], core)
+    return _WithRedis(_uvicorn(f"benches.channels_apps:{app}", *options), core)
+
+
+def idle_channels(core: int, app: str, *options: str) -> Process:
+    """Channels on uvicorn, without a Redis."""
+    _needs("uvicorn", "websockets", "django", "channels")
+    return Process(_uvicorn(f"benches.channels_apps:{app}", *options), _UVICORN_LISTENING, core)
+
+
+def django_on_uvicorn(core: int, app: str) -> Process:
+    """Django on uvicorn."""
+    _needs("uvicorn", "django")
+    return Process(_uvicorn(f"benches.django_apps:{app}", "--no-access-log"), _UVICORN_LISTENING, core)
+
+
+def _uvicorn(factory: str, *options: str) -> list[str]:
+    return ["-m", "uvicorn", "--factory", factory, "--port", "0", "--lifespan", "off", *options]
 
 
 def granian(core: int) -> Process:
@@ -124,7 +131,7 @@ class _WithRedis(Process):
         ]
         self._redis = Process(words, r"port=([0-9]+)\.[\s\S]*Ready to accept connections", core)
         env = {"REDIS": f"redis://127.0.0.1:{port}/0"}
-        super().__init__(command, r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)", core, env=env)
+        super().__init__(command, _UVICORN_LISTENING, core, env=env)
 
     def __enter__(self) -> Process:
         with contextlib.ExitStack() as kept:

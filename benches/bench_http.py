@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 
 from ._load import LoadFailed, client_name, load
 from ._machine import cores
-from ._process import Unavailable
+from ._process import Process, Unavailable
 from ._rows import Bar, Row, compared, paired, skipped
 from ._server import Server
 from .apps import MEGABYTE
@@ -83,17 +83,17 @@ def _round(
             for which in (False, guarded)
         )
         _check(stock, hangup, case)
-        both = [_Side(server, away, plan.seconds) for server in (stock, hangup)]
+        both = [Side(server, away, plan.seconds) for server in (stock, hangup)]
         for side in both:
             load(side.server.port, away, CONNECTIONS, 1)
         for _ in paired(both[0].run, both[1].run, plan.pairs):
             yield both[0].result, both[1].result
 
 
-class _Side:
+class Side:
     """One server under load, and what the last run of it gave: requests/s, and CPU µs of a request."""
 
-    def __init__(self, server: Server, core: int, seconds: int) -> None:
+    def __init__(self, server: Process, core: int, seconds: int) -> None:
         self.server = server
         self.result = (0.0, 0.0)
         self._core = core

@@ -1,6 +1,7 @@
 """The service of Channels that is measured: as much of Engine.IO and Socket.IO as the load client needs, by a consumer.
 
-``stock`` sends each broadcast by ``group_send``, ``hangup`` by ``GroupFanout``. Both use channels_redis.
+``stock`` sends each broadcast by ``group_send``, ``hangup`` by ``GroupFanout``. Both use channels_redis. Nobody says
+anything to the consumers of ``stock_idle`` and ``hangup_idle``, which need no Redis.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ def _set_up() -> None:
     import django
     from django.conf import settings
 
-    layer = {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [os.environ["REDIS"]], "capacity": 10_000},
-    }
+    layer: dict[str, Any] = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    if "REDIS" in os.environ:
+        layer["BACKEND"] = "channels_redis.core.RedisChannelLayer"
+        layer["CONFIG"] = {"hosts": [os.environ["REDIS"]], "capacity": 10_000}
     settings.configure(SECRET_KEY="of a benchmark", CHANNEL_LAYERS={"default": layer}, LOGGING_CONFIG=None)
     django.setup()
 
@@ -73,3 +74,27 @@ def hangup() -> Any:
                 await self.send('40{"sid":"x"}')
 
     return Consumer.as_asgi()
+
+
+def stock_idle() -> Any:
+    """Channels alone, with a consumer in a group."""
+    _set_up()
+    from channels.generic.websocket import AsyncWebsocketConsumer
+
+    class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+        groups = (_GROUP,)
+
+    return Consumer.as_asgi()
+
+
+def hangup_idle() -> Any:
+    """The same with all of hangup, as it is without any settings."""
+    _set_up()
+    from channels.generic.websocket import AsyncWebsocketConsumer
+    from hangup.asgi import Hangup
+    from hangup.channels import HangupConsumerMixin
+
+    class Consumer(HangupConsumerMixin, AsyncWebsocketConsumer):  # type: ignore[misc]
+        groups = (_GROUP,)
+
+    return Hangup(Consumer.as_asgi())
