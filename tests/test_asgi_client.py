@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from hangup import PeerGone
-from hangup._asgi.client import GRACE, Client, Limits, Receive
+from hangup._asgi.client import Client, Receive
+from hangup._asgi.limits import GRACE, Limits
 from hangup._client import AsgiClient
 from hangup._client import Client as RequestClient
 from hangup._websocket.member import EXTENSION as NATIVE
@@ -186,6 +187,8 @@ def test_a_disconnect_of_starlette_s_passes_for_who_left_alone(has_left: bool) -
 
     with contextlib.nullcontext() if has_left else pytest.raises(disconnect):
         asyncio.run(Hangup(app)({"type": "websocket", "asgi": {}}, receive, no_send))
+
+
 def test_who_asks_for_ever_keeps_nobody_else_waiting() -> None:
     """daphne says once that an HTTP client left: an application in a loop is not told at each turn."""
 

@@ -23,7 +23,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Optional
 
 from . import _mode, _status
-from ._asgi.client import Client, Limits, Receive, Send
+from ._asgi.client import Client, Receive, Send
+from ._asgi.limits import Limits
 from ._websocket.member import EXTENSION as NATIVE
 
 __all__ = ["Hangup"]

@@ -26,8 +26,9 @@ from collections.abc import Coroutine
 from typing import Any, Callable, Optional, Union
 
 from . import _mode
-from ._asgi.client import NO_CLOSE_FRAME, Client, Limits, Receive, Send, client_of
+from ._asgi.client import Client, Receive, Send, client_of
 from ._asgi.fanout import GroupFanout
+from ._asgi.limits import NO_CLOSE_FRAME, Limits
 from .asgi import beat, enter
 from .exceptions import PeerGone
 
@@ -192,6 +193,8 @@ class HangupConsumerMixin:
 
 class _RecordingLayer:
     """A channel layer that knows which groups its consumer entered through it, and has not left."""
+
+    __slots__ = ("_consumer", "_entered", "_layer", "_parted")
 
     def __init__(self, layer: Any, consumer: Any) -> None:
         self._layer = layer

@@ -12,50 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import math
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Optional
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Optional, TypeVar
 
 from .. import _hangup
 from .._websocket.member import Member
 from ..exceptions import PeerGone
 from .connection import abort
 from .dialects import close_code, is_departure, is_passed_on
+from .limits import GRACE, LET_GO, MANY, NO_CLOSE_FRAME, PATIENCE, TIMEOUT, TRY_AGAIN_LATER, Limits
+from .messages import HEARTBEAT, Event, is_ack, size_of
 
-Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
-
-#: Seconds that the server has to deliver the disconnect, and its code, of a client that a send found gone.
-GRACE = 0.5
-#: Seconds between a receive that is cancelled and the application's end: granian would never close the descriptor.
-LET_GO = 0.1
-#: So many sends to a client that is gone are let pass. Somebody who never asks would go on for ever.
-PATIENCE = 1_000
-#: So many sends in a row, and the server is asked whether its client is there: not every one says so in ``send``.
-MANY = 2
-#: What a client is asked, and the type of its answer.
-HEARTBEAT = '{"type": "heartbeat"}'
-HEARTBEAT_ACK = "heartbeat_ack"
-#: A longer message is no answer.
-LONGEST_ACK = 200
-#: RFC 6455 section 7.4.1.
-NO_CLOSE_FRAME = 1006
-TRY_AGAIN_LATER = 1013
-#: IANA's; daphne sends none of those that RFC 6455 keeps for itself.
-TIMEOUT = 3008
-
-
-class Limits(NamedTuple):
-    """What :class:`hangup.asgi.Hangup` was asked for."""
-
-    raise_gone: bool = False
-    heartbeat: Optional[float] = None
-    heartbeat_timeout: float = 20.0
-    idle_timeout: Optional[float] = None
-    send_timeout: Optional[float] = None
-    max_queued: Optional[int] = None
+Result = TypeVar("Result")
 
 
 class _CalledBack(Exception):
@@ -64,6 +35,38 @@ class _CalledBack(Exception):
 
 class Client:
     """The two callables of an ASGI application, in one dialect. For one event loop."""
+
+    __slots__ = (
+        "_active",
+        "_ahead",
+        "_asked",
+        "_called_back",
+        "_code",
+        "_from_server",
+        "_heard",
+        "_is_accepted",
+        "_is_closing",
+        "_is_finished",
+        "_is_given_up",
+        "_is_over",
+        "_is_told",
+        "_is_websocket",
+        "_last",
+        "_limits",
+        "_listening_since",
+        "_loop",
+        "_member",
+        "_own_tasks",
+        "_queued",
+        "_raised",
+        "_receiving",
+        "_sending",
+        "_sends_in_a_row",
+        "_skipped",
+        "_timer",
+        "_to_server",
+        "is_gone",
+    )
 
     def __init__(
         self, kind: str, receive: Receive, send: Send, limits: Limits, member: Optional[Member] = None
@@ -76,15 +79,16 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._receiving: dict[Any, float] = {}  # tasks, and since when they wait
         self._sending: dict[Any, float] = {}
-        self._called_back: set[Any] = set()
+        self._called_back: list[Any] = []  # smaller than a set, for each idle client
         self._ahead: Optional[asyncio.Task[Event]] = (
             None  # what the server will say next, if the application is busy
         )
         self._listening_since = 0.0
         self._sends_in_a_row = 0
-        self._own_tasks: set[asyncio.Task[Any]] = set()
+        self._own_tasks: list[asyncio.Task[Any]] = []
         self._timer: Optional[asyncio.TimerHandle] = None
         self._is_accepted = False
+        self._is_closing = False  # the application: nothing may be sent behind its close
         self._is_finished = False  # by the application: a close, the end of a response
         self._is_over = False  # the application itself
         self._is_given_up = False  # by us: the server thinks that it is there
@@ -113,7 +117,9 @@ class Client:
         last = None if self._is_told and not self._is_over else self._last
         while last is None:
             try:
-                event: Event = await self._wait(self._receiving, self._next())
+                event: Event = await self._wait(
+                    self._receiving, self._from_server() if self._ahead is None else self._next()
+                )
             except _CalledBack:
                 last = self._last or self._disconnect(self._code)
                 break
@@ -134,13 +140,14 @@ class Client:
         self._sends_in_a_row += 1
         if self._sends_in_a_row >= MANY and self._is_accepted:
             self._listen()
-        size = _size(message)
+        size = size_of(message)
         limit = self._limits.max_queued
         if limit is not None and self._queued and self._queued + size > limit:
             self._end(TRY_AGAIN_LATER, "asgi_queue_overflows")
             await self._skip()
             return
         self._queued += size
+        self._is_closing = self._is_closing or message["type"] == "websocket.close"
         try:
             await self._wait(self._sending, self._to_server(message))
         except _CalledBack:
@@ -187,7 +194,7 @@ class Client:
         for task in self._own_tasks:
             task.cancel()
         if self._own_tasks:
-            await asyncio.wait(self._own_tasks)
+            await asyncio.wait(tuple(self._own_tasks))
         if self._is_given_up and self._is_websocket:
             await asyncio.sleep(LET_GO)
 
@@ -196,9 +203,8 @@ class Client:
     def _listen(self) -> None:
         """One event ahead, and no more: what the client says may wait for the application."""
         if self._ahead is None and not self._receiving:
-            self._ahead = self._loop.create_task(self._overhear())
-            self._own_tasks.add(self._ahead)
-            self._ahead.add_done_callback(self._overheard)
+            self._ahead = self._start(self._overhear())
+            self._ahead.add_done_callback(_retrieve)
             self._listening_since = self._loop.time()
 
     async def _overhear(self) -> Event:
@@ -209,11 +215,6 @@ class Client:
             self._heard = self._loop.time()
             self._asked = None
         return event
-
-    def _overheard(self, task: asyncio.Task[Event]) -> None:
-        self._own_tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever receives next is told; else nobody, as if it had not been heard
 
     async def _next(self) -> Event:
         while (ahead := self._ahead) is not None:
@@ -236,12 +237,13 @@ class Client:
             raise _CalledBack from None
         finally:
             del among[task]
-            self._called_back.discard(task)
+            if task in self._called_back:
+                self._called_back.remove(task)
 
     def _call_back(self) -> None:
         for task in [*self._receiving, *self._sending]:
             if task not in self._called_back and not task.done():
-                self._called_back.add(task)
+                self._called_back.append(task)
                 task.cancel()
 
     # -- the client is gone ---------------------------------------------------------------------------------
@@ -327,7 +329,7 @@ class Client:
                 self._end(TIMEOUT, "asgi_idle_clients")
                 return
             upcoming.append(due)
-        if self._is_accepted and limits.heartbeat is not None:
+        if self._is_accepted and limits.heartbeat is not None and not self._is_closing:
             if self._asked is None and self._heard + limits.heartbeat <= now:
                 self._asked = now
                 self._listen()
@@ -361,9 +363,13 @@ class Client:
             self._timer = self._loop.call_at(when, call)
 
     def _say(self, message: Event) -> None:
-        task = self._loop.create_task(self._said(message))
-        self._own_tasks.add(task)
-        task.add_done_callback(self._own_tasks.discard)
+        self._start(self._said(message))
+
+    def _start(self, coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        task = self._loop.create_task(coroutine)
+        self._own_tasks.append(task)
+        task.add_done_callback(self._own_tasks.remove)
+        return task
 
     async def _said(self, message: Event) -> None:
         try:
@@ -381,22 +387,12 @@ def client_of(receive: Receive) -> Optional[Client]:
     return owner if isinstance(owner, Client) else None
 
 
-def is_ack(event: Event) -> bool:
-    """Whether it is the answer to a heartbeat: ``{"type": "heartbeat_ack"}``, whatever else is in it."""
-    text = event.get("text")
-    if not isinstance(text, str) or len(text) > LONGEST_ACK or HEARTBEAT_ACK not in text:
-        return False
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(said, dict) and said.get("type") == HEARTBEAT_ACK
-
-
 def _is_cancelled_by_others(task: Any) -> bool:
     """Takes our own cancellation back. Before Python 3.11 nobody counts them."""
     return hasattr(task, "uncancel") and task.uncancel() > 0
 
 
-def _size(message: Event) -> int:
-    return sum(len(message.get(name) or ()) for name in ("text", "bytes", "body"))
+def _retrieve(task: asyncio.Task[Event]) -> None:
+    """Whoever receives next is told of an error; else nobody, as if it had not been heard."""
+    if not task.cancelled():
+        task.exception()
