@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import gc
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hangup import PeerGone
+from hangup._asgi import fanout
 from hangup._asgi.client import Client, Receive
 from hangup._asgi.limits import GRACE, Limits
 from hangup._client import AsgiClient
-from hangup._client import Client as RequestClient
 from hangup._websocket.member import EXTENSION as NATIVE
 from hangup.asgi import Hangup
 
@@ -267,7 +266,6 @@ def test_groups_of_others_are_theirs_and_each_own_one_is_left(caplog: pytest.Log
 
 def test_a_discard_that_is_cancelled_leaves_no_dead_relay(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next member's messages are relayed again."""
-    fanout = pytest.importorskip("hangup.channels").GroupFanout
     layer = pytest.importorskip("channels.layers").InMemoryChannelLayer()
     heard: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -289,11 +287,11 @@ def test_a_discard_that_is_cancelled_leaves_no_dead_relay(monkeypatch: pytest.Mo
 
         forget_fanout = remember_fanout
 
-    monkeypatch.setattr("hangup._asgi.fanout.Broadcaster", Members)
-    monkeypatch.setattr(fanout, "_layer", layer)
+    monkeypatch.setattr(fanout, "Broadcaster", Members)
+    monkeypatch.setattr(fanout.GroupFanout, "_layer", layer)
 
     async def scenario() -> Any:
-        orders, first = fanout(), Consumer()
+        orders, first = fanout.GroupFanout(), Consumer()
         await orders.add("orders", first)
         leaving = asyncio.ensure_future(orders.discard("orders", first))
         await asyncio.sleep(0)
@@ -309,20 +307,28 @@ def test_a_discard_that_is_cancelled_leaves_no_dead_relay(monkeypatch: pytest.Mo
     assert asyncio.run(scenario()) == (True, "served")
 
 
-def test_pieces_of_a_synchronous_iterator_share_their_context() -> None:
-    """What a generator sets it finds again, and may reset: Django runs all of it in one context without us."""
-    one_by_one = pytest.importorskip("hangup.django.pieces").one_by_one
-    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+def test_a_layer_that_fails_when_it_is_cancelled_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """channels_redis can raise something else than the cancellation: the last client's consumer has to end yet."""
+    monkeypatch.setattr(fanout, "RETRY", 0.01)
 
-    def made() -> Iterator[str]:
-        token = tenant.set("acme")
-        try:
-            yield tenant.get()
-            yield tenant.get()
-        finally:
-            tenant.reset(token)
+    class Failing:
+        async def new_channel(self) -> str:
+            return "ours"
 
-    async def scenario() -> list[str]:
-        return [piece async for piece in one_by_one(made(), RequestClient())]
+        async def group_add(self, _group: str, _channel: str) -> None:
+            """Nobody is in it."""
 
-    assert asyncio.run(scenario()) == ["acme", "acme"]
+        async def receive(self, _channel: str) -> Any:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                raise KeyError("a buffer") from None
+
+    async def scenario() -> None:
+        group = fanout.GroupFanout()
+        await group._enter("everybody")
+        await asyncio.sleep(0)  # it receives
+        await asyncio.wait_for(group._rest(), 5)
+
+    monkeypatch.setattr(fanout.GroupFanout, "_layer", Failing())
+    asyncio.run(scenario())

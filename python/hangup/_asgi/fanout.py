@@ -127,7 +127,7 @@ class GroupFanout:
 
     async def _renew(self, layer: Any) -> None:
         """Layers forget memberships, however many clients depend on ours."""
-        while True:
+        while self._renewing is asyncio.current_task():
             await asyncio.sleep(layer.group_expiry / 3)
             for group in tuple(self._groups):
                 async with self._entering:
@@ -139,7 +139,7 @@ class GroupFanout:
                         logger.exception("The group %r could not be renewed", group)
 
     async def _relay(self, layer: Any) -> None:
-        while True:
+        while self._relaying is asyncio.current_task():  # a layer may fail where it should be cancelled
             try:
                 message = await layer.receive(self._channel)
             except Exception:  # each layer has its own; without us its clients would hear nothing any more
