@@ -36,8 +36,8 @@ CASES = {
     "django-uvicorn": Case(_peers.django_on_uvicorn, "asgi"),
 }
 
-THOROUGH = Plan(rounds=5, pairs=8, seconds=1)
-QUICK = Plan(rounds=1, pairs=2, seconds=1)
+THOROUGH = Plan(rounds=6, pairs=8, seconds=1)
+QUICK = Plan(rounds=2, pairs=2, seconds=1)
 
 
 def measure(name: str, plan: Plan, control: bool = False) -> Iterator[Row]:
@@ -50,8 +50,8 @@ def measure(name: str, plan: Plan, control: bool = False) -> Iterator[Row]:
     """
     runs: list[tuple[tuple[float, float], tuple[float, float]]] = []
     try:
-        for _ in range(plan.rounds):
-            runs += _round(CASES[name], plan, control)
+        for number in range(plan.rounds):
+            runs += _round(CASES[name], plan, control, ours_first=number % 2 == 1)
     except (Unavailable, LoadFailed) as problem:
         yield skipped(name, " ".join(str(problem).split()), _BAR)
         return
@@ -63,13 +63,18 @@ def measure(name: str, plan: Plan, control: bool = False) -> Iterator[Row]:
 
 
 def _round(
-    case: Case, plan: Plan, control: bool
+    case: Case, plan: Plan, control: bool, *, ours_first: bool
 ) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    """Of two that are the same, the one that was started last has been seen to be faster by 7 %."""
     home, away = cores()
-    sites = (case.site, case.site if control else f"{case.site}_with_hangup")
+    sites = [case.site, case.site if control else f"{case.site}_with_hangup"]
     with contextlib.ExitStack() as running:
-        both = [Side(running.enter_context(case.server(home, site)), away, plan.seconds) for site in sites]
+        both = [
+            Side(running.enter_context(case.server(home, site)), away, plan.seconds)
+            for site in (reversed(sites) if ours_first else sites)
+        ]
         for side in both:
             load(side.server.port, away, CONNECTIONS, 1)
-        for _ in paired(both[0].run, both[1].run, plan.pairs):
-            yield both[0].result, both[1].result
+        stock, ours = reversed(both) if ours_first else both
+        for _ in paired(stock.run, ours.run, plan.pairs):
+            yield stock.result, ours.result
