@@ -38,7 +38,7 @@ mod _hangup {
     #[pymodule_export]
     use crate::payload::contains_bytes;
     #[pymodule_export]
-    use crate::roll::{count, describe, recent, silence, snapshot, wear, Census, Foreign, Trend};
+    use crate::roll::{count, departure, describe, recent, silence, snapshot, wear, Census, Foreign, Trend};
     #[pymodule_export]
     use crate::session_id::session_id;
     #[pymodule_export]

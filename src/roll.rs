@@ -198,6 +198,14 @@ pub(crate) fn wear(fd: i32) -> Option<u64> {
     census::wear(fd)
 }
 
+/// Whether the peer has left, and whether nothing can be sent to it. The lock is kept: to ask takes less time than to
+/// have it back from other threads.
+#[pyfunction]
+#[pyo3(signature = (fd, /))]
+pub(crate) fn departure(fd: i32) -> (bool, bool) {
+    hangup_core::tcp::departure(fd)
+}
+
 /// Where a count is going.
 #[pyclass(frozen, module = "hangup._hangup")]
 pub(crate) struct Trend(Mutex<trend::Trend>);

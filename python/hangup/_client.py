@@ -34,7 +34,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: In the scope of an ASGI request.
 KEY = "hangup.client"
 
-_OVER = select.POLLERR | select.POLLHUP | select.POLLNVAL
+#: It has left, and nothing can be sent to it.
+_OVER = (True, True)
 
 
 class Client:
@@ -78,18 +79,18 @@ class WsgiClient(Client):
     @property
     def gone(self) -> bool:
         """Whether it has left."""
-        return bool(self._asked())
+        return self._asked()[0]
 
     @property
     def is_over(self) -> bool:
         """Whether it reset the connection, or the path broke."""
-        return bool(self._asked() & _OVER)
+        return self._asked()[1]
 
     async def wait_gone(self) -> None:
         """Returns when it has left. Opens a descriptor meanwhile."""
         loop = asyncio.get_running_loop()
         left = loop.create_future()
-        watching = _unpatched("epoll")()
+        watching = _epoll()
         try:
             self._with_number(lambda number: watching.register(number, select.EPOLLRDHUP))
             loop.add_reader(watching.fileno(), _tell, left)
@@ -101,23 +102,19 @@ class WsgiClient(Client):
         finally:
             watching.close()
 
-    def _asked(self) -> int:
-        def ask(number: int) -> int:
-            poll = _unpatched("poll")()
-            poll.register(number, select.POLLRDHUP)
-            return sum(events for _, events in poll.poll(0))
+    def _asked(self) -> tuple[bool, bool]:
+        asked: tuple[bool, bool] = self._with_number(_hangup.departure)
+        return asked
 
-        return self._with_number(ask)
-
-    def _with_number(self, ask: Callable[[int], Any]) -> int:
+    def _with_number(self, ask: Callable[[int], Any]) -> Any:
         if not isinstance(self._sock, _hangup.Socket):
             number = self._sock.fileno()
-            return select.POLLNVAL if number < 0 else ask(number) or 0
+            return _OVER if number < 0 else ask(number)
         try:
             with self._sock._pin() as number:
-                return ask(number) or 0
+                return ask(number)
         except HangupError:
-            return select.POLLNVAL  # the application itself closed it, or gave it away
+            return _OVER  # the application itself closed it, or gave it away
 
 
 class AsgiClient(Client):
@@ -232,10 +229,10 @@ def of_environ(environ: dict[str, Any]) -> Client:
         return Client()
 
 
-def _unpatched(name: str) -> Any:
-    """A name of ``select``: hubs put their own there, which wait, or none."""
+def _epoll() -> Any:
+    """That of ``select``: hubs put their own there, which wait, or none."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None:
-        return gevent.get_original("select", name)
+        return gevent.get_original("select", "epoll")()
     eventlet = sys.modules.get("eventlet.patcher")
-    return getattr(select if eventlet is None else eventlet.original("select"), name)
+    return (select if eventlet is None else eventlet.original("select")).epoll()

@@ -23,6 +23,7 @@ __all__ = [
     "can_send_files",
     "contains_bytes",
     "count",
+    "departure",
     "describe",
     "diagnostics_signal",
     "drain",
@@ -198,6 +199,9 @@ class Census:
 
 def count() -> tuple[int, int, int]:
     """How many descriptors are open (-1 before Linux 6.2), how many of them are hangup's, and how many may be."""
+
+def departure(fd: int, /) -> tuple[bool, bool]:
+    """Whether the peer of ``fd`` has left, and whether nothing can be sent to it; both if it is not open."""
 
 def describe(fd: int) -> tuple[str, str | None, Any | None, Any | None, bool] | None:
     """Kind, path, local and remote address of what is open under ``fd``, and whether it is hangup's."""

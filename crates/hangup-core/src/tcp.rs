@@ -21,6 +21,12 @@ const STATES: [&str; 12] = [
     "new_syn_recv",
 ]; // fmt: skip
 
+/// Whether the peer of `fd` has ended its sending side or is gone, and whether nothing can be sent to it any more; both if
+/// `fd` is not open. poll(2), which does not wait.
+pub fn departure(fd: RawFd) -> (bool, bool) {
+    sys::departure(fd).unwrap_or((true, true))
+}
+
 /// A connection at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpInfo {

@@ -129,6 +129,17 @@ pub(crate) fn wait_ready(fd: RawFd, writable: bool, limit: Option<Duration>) -> 
     rustix::event::poll(&mut fds, limit.as_ref()).map(|ready| ready > 0).map_err(raw)
 }
 
+/// poll(2) that does not wait: whether the peer has ended its sending side, and whether the connection is over.
+/// `None` for what is no descriptor.
+pub(crate) fn departure(fd: RawFd) -> Option<(bool, bool)> {
+    let borrowed = glance(fd)?;
+    let mut fds = [PollFd::new(&borrowed, PollFlags::RDHUP)];
+    rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).ok()?;
+    let events = fds[0].revents();
+    (!events.contains(PollFlags::NVAL))
+        .then(|| (!events.is_empty(), events.intersects(PollFlags::ERR | PollFlags::HUP)))
+}
+
 /// shutdown(2). No EINTR.
 pub(crate) fn shutdown(fd: RawFd, how: Shutdown) -> Raw<()> {
     rustix::net::shutdown(borrow(fd), how).map_err(raw)
