@@ -62,6 +62,7 @@ OWN_OBJECTS = {
     ("threads.py", "conn", "data_ready"),  # what gunicorn would find out by waiting
     ("_endpoints.py", "window", "pending"),  # the tracker's own windows
     ("_endpoints.py", "window", "settled"),
+    ("_endpoints.py", "window", "ended"),
     ("middleware.py", "request", "hangup"),  # what Django's middleware is for: requests that know more
     ("middleware.py", "request", "_stream"),
     ("middleware.py", "response", "hangup"),

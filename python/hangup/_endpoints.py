@@ -32,11 +32,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple, Optional
 
 from . import _hangup, _routes
-from ._suspects import Survivor, Suspect, Window, examples_of, is_client, survivor_of
+from ._suspects import Known, Survivor, Suspect, Window, examples_of, is_client, survivor_of
 
 logger = logging.getLogger("hangup")
 
@@ -54,10 +54,13 @@ NAMES, OTHERS = 256, "(others)"
 KEPT = 1024
 #: Requests that may run at a time.
 MOST_RUNNING = 100_000
-#: The share of the time that censuses may take is one of so many.
-SHARE = 50
-#: Requests between two looks while nothing appears, and for how many each is looked at once something has.
-CALM, ALERT = 8, 1_000
+#: The share of the time that censuses may take is one of so many, and so many may follow at once on what appears. Half
+#: of these are kept for that.
+SHARE, BURST = 50, 20
+#: Requests behind an appearance that are all looked at, and those behind them of which one of so many is.
+ALERT, WATCHFUL, STEP = 1_000, 20_000, 8
+#: Of the others one of so many: a look takes the time of some lines of the application.
+CALM = 64
 #: Requests of an endpoint among which one leak is told from none.
 RARE = 10_000
 #: Requests after which everything is judged, also if nothing has changed.
@@ -91,42 +94,31 @@ class Endpoint(NamedTuple):
     examples: tuple[str, ...]
 
 
-class _Known:
-    """An endpoint."""
-
-    __slots__ = ("controls", "is_leaking", "name", "patience", "requests", "returned")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.requests = self.returned = 0
-        #: Windows taken at random in which it ran.
-        self.controls = 0
-        self.is_leaking = False
-        #: Survivors that must be exceeded, after a garbage collection closed some.
-        self.patience = 0
-
-
 class Tracker:
     """Of one process. Nobody waits for it: what one thread is at, others leave out."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._running: dict[Hashable, tuple[float, list[Window]]] = {}
-        self._endpoints: dict[str, _Known] = {}
+        #: Since when, and of which windows they are.
+        self._running: dict[Hashable, float] = {}
+        self._windows: dict[Hashable, list[Window]] = {}
+        #: Those that do not run any more, and for which nobody has looked yet.
+        self._ending: set[Hashable] = set()
+        self._endpoints: dict[str, Known] = {}
         self._suspects: dict[tuple[int, Any], Suspect] = {}
         self._survivors: dict[tuple[int, Any], Survivor] = {}
         self._census = _hangup.Foreign()
         self._is_first, self._is_of_hub = True, False
-        #: Endpoints of requests that ended since the last census, and since the count was last the same as then.
-        self._ended: dict[str, int] = {}
-        self._lately: dict[str, int] = {}
-        self._looked_at = self._unseen = self._finished = self._controls = self._crowd = 0
+        self._finished = self._controls = self._crowd = 0
+        #: Requests that had ended at the last census, and when the count was last the same as then.
+        self._looked_at = self._same_at = 0
         #: Descriptors that are not hangup's: at the last census, and when they were counted last.
-        self._foreign = self._last = self._alert = -1
+        self._foreign, self._last, self._looks = -1, (-1, -1), itertools.count()
+        self._alert, self._step = ALERT - WATCHFUL, STEP
         #: Descriptors that appeared between requests, but clients that a hub accepted are not among them.
         self._excused = 0
-        #: Seconds of a census, and when there may be another.
-        self._cost = self._next = 0.0
+        #: Seconds of a census, those that may be spent on more of them, and when that was reckoned.
+        self._cost = self._budget = self._reckoned = 0.0
 
     def take_over(self) -> None:
         """A client of a hub becomes hangup's, which may have been found between requests."""
@@ -134,69 +126,94 @@ class Tracker:
 
     def begin(self, request: Hashable) -> None:
         """A request begins."""
-        if len(self._running) > MOST_RUNNING:  # of a server that does not say when requests end
-            self._running.clear()
-        if not self._running and self._finished < self._alert:
-            self._look(is_between=True)
-        self._running[request] = (time.monotonic(), [])
-        self._crowd = max(self._crowd, len(self._running))
+        running = self._running
+        if len(running) > MOST_RUNNING:  # of a server that does not say when requests end
+            running.clear()
+            self._windows.clear()
+        if self._finished < self._alert:  # what is there already is not this one's
+            self._look(is_between=not (running or self._ending))
+        running[request] = time.monotonic()
+        if len(running) > self._crowd:
+            self._crowd = len(running)
 
     def end(self, request: Hashable, name: str) -> None:
         """It has ended."""
-        if name not in self._endpoints and len(self._endpoints) >= NAMES:
-            name = OTHERS
-        known = self._endpoints.get(name) or self._endpoints.setdefault(name, _Known(name))
+        known = self._endpoints.get(name) or self._meet(name)
         known.requests += 1
-        self._finished += 1
-        self._unseen += 1
-        self._ended[name] = self._lately[name] = known.requests
-        for window in self._running.pop(request, (0.0, ()))[1]:
-            window.names.setdefault(name, known.requests)
+        finished = known.latest = self._finished = self._finished + 1
+        self._ending.add(request)
+        self._running.pop(request, None)
+        if request in self._windows:
+            self._leave(self._windows.pop(request, ()), known)
+        if not finished % CONTROL:
+            control = Window({known.name: known.requests}, is_control=True)
+            self._attach(control, time.monotonic())
+            if not control.pending:
+                self._count_control(control)
+        if not finished % self._step:
+            self._look()
+        self._ending.discard(request)
+
+    def _meet(self, name: str) -> Known:
+        if len(self._endpoints) >= NAMES:
+            name = OTHERS
+        return self._endpoints.setdefault(name, Known(name))
+
+    def _leave(self, windows: Iterable[Window], known: Known) -> None:
+        for window in windows:
+            window.names.setdefault(known.name, known.requests)
             window.pending -= 1
             window.settled = self._finished
             if window.is_control and not window.pending:
                 self._count_control(window)
-        if not self._finished % CONTROL:
-            control = Window({name: known.requests}, is_control=True)
-            self._attach(control, time.monotonic())
-            if not control.pending:
-                self._count_control(control)
-        if self._finished < self._alert or not self._finished % CALM:
-            self._look()
+
+    def _add_ended(self, window: Window, since: int) -> None:
+        """Has the endpoints be of the window whose requests have ended since so many had."""
+        for known in list(self._endpoints.values()):
+            if known.latest > since:
+                window.names.setdefault(known.name, known.requests)
+        window.ended = self._finished - since
 
     def _count_control(self, window: Window) -> None:
         self._controls += 1
         for name in window.names:
-            self._endpoints.setdefault(name, _Known(name)).controls += 1
+            self._endpoints.setdefault(name, Known(name)).controls += 1
 
     def _attach(self, window: Window, now: float) -> None:
         """Has the requests that run be of the window."""
-        for since, windows in list(self._running.values()):
+        for request in list(self._running):  # pairs would be made, and a collection let others run meanwhile
+            since = self._running.get(request, math.inf)
             if now - since > LONG:
                 window.names[OTHERS] = 0
-            else:
-                windows.append(window)
+            elif request in self._running:
+                self._windows.setdefault(request, []).append(window)
                 window.pending += 1
         window.settled = self._finished
 
     def _look(self, *, is_between: bool = False) -> None:
+        ended, number = self._finished, next(self._looks)  # what ends behind the count may have left more
+        behind = ended - self._alert
+        self._step = 1 if behind < 0 else STEP if behind < WATCHFUL else CALM
         open_now, owned, _ = _hangup.count()
-        if open_now < 0:
+        (latest, before), foreign = self._last, open_now - owned
+        if open_now < 0 or number < latest:  # another thread has counted since
             return
-        foreign, before = open_now - owned, self._last
-        more, self._last = foreign - self._foreign, foreign
+        more, self._last = foreign - self._foreign, (number, foreign)
         now = time.monotonic()
         # The same number is no proof if one may have come for one that went: a hub's client, or what others opened.
         youngest = list(self._running.values())[-1:]
-        runs_beside = any(now - since <= LONG for since, _ in youngest)
+        runs_beside = any(now - since <= LONG for since in youngest)
         is_doubtful = self._finished < self._alert and (self._is_of_hub or runs_beside)
         if not more and not is_doubtful:
-            self._lately, self._unseen = {}, 0
-        if is_between and 0 <= before < foreign:
-            self._excused += foreign - before  # for what the next census finds, nobody is blamed
+            self._same_at = ended
+        if is_between and more > 0 and 0 <= before < foreign:
+            self._excused += min(foreign - before, more)  # for what the next census finds, nobody is blamed
         elif not more:
             self._excused = 0
-        is_due = now >= self._next and (more != 0 or (is_doubtful and not is_between))
+        self._budget = min(self._budget + (now - self._reckoned) / SHARE, BURST * self._cost)
+        self._reckoned = now
+        wanted = 1 if more else BURST / 2 if is_doubtful and not is_between else math.inf
+        is_due = self._budget >= (wanted * self._cost if self._cost else 0.0)
         is_judged = not (self._finished % JUDGE or is_between)
         if not (is_due or is_judged) or not self._turn.acquire(blocking=False):
             return
@@ -204,22 +221,21 @@ class Tracker:
             if is_due:
                 self._foreign = foreign
                 began = time.thread_time()  # to wait for the interpreter costs nobody anything
-                self._take_census(now, more)
+                self._take_census(now, more, ended)
                 is_judged |= self._settle(now)
                 # A garbage collection in between is nobody's cost here.
                 self._cost = min(time.thread_time() - began, 2 * self._cost or math.inf)
-                self._next = time.monotonic() + SHARE * self._cost
+                self._budget -= self._cost
             if is_judged:
                 self._judge()
         finally:
             self._turn.release()
 
-    def _take_census(self, now: float, more: int) -> None:
+    def _take_census(self, now: float, more: int, ended: int) -> None:
         appeared, gone = self._census.look()
         is_first, self._is_first = self._is_first, False
-        widely = Window(self._ended, self._finished - self._looked_at)
-        closely = Window(self._lately, self._unseen)
-        self._ended, self._lately, self._unseen, self._looked_at = {}, {}, 0, self._finished
+        widely, closely = self._looked_at, self._same_at
+        self._looked_at = self._same_at = ended
         for key in gone:
             self._suspects.pop(key, None)
             returned = self._survivors.pop(key, None)
@@ -229,17 +245,15 @@ class Tracker:
         excused, self._excused = self._excused, 0
         if is_first or not appeared:
             return
-        # Else something was closed for it meanwhile.
-        explains = len(appeared) == more and not gone
         others = [one for one in appeared if not is_client(_hangup.describe(one[0]))]
         if not others:
             return
-        window = closely if explains else widely
-        if excused > len(appeared) - len(others):
-            window = Window({})
-        else:
-            self._attach(window, now)
-        self._alert = self._finished + ALERT
+        window = Window({})
+        if excused <= len(appeared) - len(others):
+            explains = len(appeared) == more and not gone  # else something was closed for it meanwhile
+            self._attach(window, now)  # first: it may end before it is asked who has
+            self._add_ended(window, closely if explains else widely)
+        self._alert, self._step = self._finished + ALERT, 1
         for fd, identity in others:
             if len(self._suspects) + len(self._survivors) < KEPT:
                 self._suspects[fd, identity] = Suspect(fd, identity, window, now)
@@ -260,7 +274,9 @@ class Tracker:
         return some
 
     def _judge(self) -> None:
-        named = {name for name, known in list(self._endpoints.items()) if known.is_leaking}
+        if not self._survivors:
+            return
+        named = {known.name for known in list(self._endpoints.values()) if known.is_leaking}
         survivors = list(self._survivors.values())
         unexplained = [one for one in survivors if named.isdisjoint(one.suspect.window.names)]
         counts = collections.Counter(
@@ -274,7 +290,7 @@ class Tracker:
     def _left_by(self, name: str) -> list[Survivor]:
         return [one for one in list(self._survivors.values()) if name in one.suspect.window.names]
 
-    def _judge_endpoint(self, known: _Known, beside: list[Survivor]) -> None:
+    def _judge_endpoint(self, known: Known, beside: list[Survivor]) -> None:
         """Nobody else explains so many of what nobody named explains."""
         left = [one for one in beside if known.name in one.suspect.window.names]
         threads = sum(thread.name not in OURS for thread in threading.enumerate()) - 1
@@ -307,7 +323,7 @@ class Tracker:
             ", ".join(examples_of(left)),
         )
 
-    def _is_its_own(self, known: _Known, left: list[Survivor], beside: list[Survivor], allowed: int) -> bool:
+    def _is_its_own(self, known: Known, left: list[Survivor], beside: list[Survivor], allowed: int) -> bool:
         """Whether they appeared in its requests, not beside them."""
         alone = sum(len(one.suspect.window.names) == 1 for one in left)
         if alone > allowed or alone * 2 > len(left) or (alone >= ALONE and len(left) * 10 >= len(beside) * 9):
@@ -321,10 +337,10 @@ class Tracker:
     def figures(self) -> tuple[Endpoint, ...]:
         """The worst first."""
         found = []
-        for name, known in list(self._endpoints.items()):
-            left = self._left_by(name)
+        for known in list(self._endpoints.values()):
+            left = self._left_by(known.name)
             figures = (len(left), known.returned, known.is_leaking, tuple(examples_of(left)))
-            found.append(Endpoint(name, known.requests, *figures))
+            found.append(Endpoint(known.name, known.requests, *figures))
         return tuple(sorted(found, key=lambda one: (-one.is_leaking, -one.left_behind, one.name)))
 
     def left_behind(self) -> Iterator[tuple[int, Any, float, str]]:
@@ -336,7 +352,7 @@ class Tracker:
                 yield suspect.fd, suspect.identity, now - suspect.since, why
 
 
-def _is_steady(known: _Known, left: list[Survivor]) -> bool:
+def _is_steady(known: Known, left: list[Survivor]) -> bool:
     """Whether they came all along: in the last third of the requests as well as before."""
     births = [one.suspect.window.names[known.name] for one in left]
     first = min(births)

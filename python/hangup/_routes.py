@@ -25,11 +25,9 @@ _PARTICULAR = re.compile(r"[^/]*[0-9][^/]*|[^/]{25,}|[^/]*[^A-Za-z0-9._~/-][^/]*
 
 def name_of(environ: dict[str, Any]) -> str:
     """Method and route, or method and what the path looks like."""
+    route = environ.get(ROUTE)
     method = environ.get("REQUEST_METHOD", "")
-    if method not in METHODS:
-        method = "?"
-    route = environ.get(ROUTE) or _template(environ.get("PATH_INFO", ""))
-    return f"{method} {route}"
+    return _guessed(method, environ.get("PATH_INFO", "")) if route is None else f"{_known(method)} {route}"
 
 
 def follow_flask() -> None:
@@ -46,9 +44,13 @@ def _remember_rule(_app: Any, **_more: Any) -> None:
         request.environ[ROUTE] = request.url_rule.rule
 
 
+def _known(method: str) -> str:
+    return method if method in METHODS else "?"
+
+
 @functools.lru_cache(maxsize=4096)
-def _template(path: str) -> str:
-    return _django_route(path) or _guess(path)
+def _guessed(method: str, path: str) -> str:
+    return f"{_known(method)} {_django_route(path) or _guess(path)}"
 
 
 def _guess(path: str) -> str:

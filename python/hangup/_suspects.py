@@ -7,6 +7,23 @@ from typing import Any, NamedTuple, Optional
 from . import _hangup, _listeners
 
 
+class Known:
+    """An endpoint, and what is known of its requests."""
+
+    __slots__ = ("controls", "is_leaking", "latest", "name", "patience", "requests", "returned")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.requests = self.returned = 0
+        #: Which of all requests was its last one, so far.
+        self.latest = 0
+        #: Windows taken at random in which it ran.
+        self.controls = 0
+        self.is_leaking = False
+        #: Survivors that must be exceeded, after a garbage collection closed some.
+        self.patience = 0
+
+
 class Window:
     """A short time, and whose requests ran in it."""
 
