@@ -6,10 +6,10 @@ Promised
     not blamed on it.
 
 How
-    A count of the process's descriptors (fstat of ``/proc/self/fd``) after each request says whether something
-    foreign appeared. Then, for at most a fiftieth of the time, a census says what. It is a suspect: of the
-    requests that ran when it appeared. It counts once it has survived :data:`SURVIVES` requests behind the
-    last of these. An endpoint is named when
+    A count of the process's descriptors (fstat of ``/proc/self/fd``) says whether something foreign appeared: after
+    one of :data:`CALM` requests, and at both ends of each one for a while once something has. Then, for at most a
+    fiftieth of the time, a census says what. It is a suspect: of the requests that ran when it appeared. It counts once
+    it has survived :data:`SURVIVES` requests behind the last of these. An endpoint is named when
 
     * its survivors are more than pools and threads explain (one for each request that ever ran at the same
       time, or for each thread, and :data:`ALLOWANCE`),
