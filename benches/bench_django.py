@@ -5,17 +5,17 @@ The server is the same on both sides: what it costs to guard gunicorn is in the 
 
 from __future__ import annotations
 
-import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Callable, NamedTuple
 
 from . import _peers
-from ._load import LoadFailed, client_name, load
+from ._load import LoadFailed, client_name
 from ._machine import cores
 from ._process import Process, Unavailable
 from ._rows import Bar, Row, compared, paired, skipped
 from ._server import Server
-from .bench_http import CONNECTIONS, Plan, Side
+from .bench_http import Plan, side_by_side
 
 _BAR = Bar(0.97, at_least=True)
 
@@ -48,10 +48,18 @@ def measure(name: str, plan: Plan, control: bool = False) -> Iterator[Row]:
         plan: how long.
         control: compare the site without hangup with itself.
     """
+    home, away = cores()
     runs: list[tuple[tuple[float, float], tuple[float, float]]] = []
     try:
         for number in range(plan.rounds):
-            runs += _round(CASES[name], plan, control, ours_first=number % 2 == 1)
+            case = CASES[name]
+            stock, ours = (
+                functools.partial(case.server, home, site)
+                for site in (case.site, case.site if control else f"{case.site}_with_hangup")
+            )
+            with side_by_side(stock, ours, plan, away, ours_first=number % 2 == 1) as both:
+                for _ in paired(both[0].run, both[1].run, plan.pairs):
+                    runs.append((both[0].result, both[1].result))
     except (Unavailable, LoadFailed) as problem:
         yield skipped(name, " ".join(str(problem).split()), _BAR)
         return
@@ -60,21 +68,3 @@ def measure(name: str, plan: Plan, control: bool = False) -> Iterator[Row]:
         name, "requests/s", rates, _BAR, f"the site with and without the middleware, {client_name()}"
     )
     yield compared(f"{name}, CPU of a request", "us", costs, None)
-
-
-def _round(
-    case: Case, plan: Plan, control: bool, *, ours_first: bool
-) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    """Of two that are the same, the one that was started last has been seen to be faster by 7 %."""
-    home, away = cores()
-    sites = [case.site, case.site if control else f"{case.site}_with_hangup"]
-    with contextlib.ExitStack() as running:
-        both = [
-            Side(running.enter_context(case.server(home, site)), away, plan.seconds)
-            for site in (reversed(sites) if ours_first else sites)
-        ]
-        for side in both:
-            load(side.server.port, away, CONNECTIONS, 1)
-        stock, ours = reversed(both) if ours_first else both
-        for _ in paired(stock.run, ours.run, plan.pairs):
-            yield stock.result, ours.result
