@@ -332,3 +332,28 @@ def test_a_layer_that_fails_when_it_is_cancelled_keeps_nobody(monkeypatch: pytes
 
     monkeypatch.setattr(fanout.GroupFanout, "_layer", Failing())
     asyncio.run(scenario())
+
+
+def test_nothing_is_said_behind_a_close_that_waits_and_its_deadline_stays() -> None:
+    """A client that is silent while the application's close waits in the server is given up as any other."""
+
+    async def scenario() -> tuple[list[str], bool]:
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        events.put_nowait({"type": "websocket.connect"})
+        said: list[str] = []
+
+        async def send(message: Any) -> None:
+            said.append(message["type"])
+            if message["type"] == "websocket.close":
+                await loop.create_future()
+
+        client = Client("websocket", events.get, send, Limits(heartbeat=0.02, heartbeat_timeout=0.05))
+        await client.receive()
+        await client.send({"type": "websocket.accept"})
+        await asyncio.wait_for(client.send({"type": "websocket.close"}), 10)
+        is_gone = client.is_gone
+        await client.finish()
+        return said, is_gone
+
+    assert asyncio.run(scenario()) == (["websocket.accept", "websocket.close"], True)

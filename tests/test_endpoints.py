@@ -169,6 +169,50 @@ def test_one_in_a_hundred_is_named(
     assert worst.left_behind >= 6
 
 
+@pytest.mark.parametrize(
+    ("calm", "every", "within"), [(25_000, 100, 1_500), (0, 2_000, 30_000)], ids=["late", "rare"]
+)
+def test_a_leak_that_comes_late_or_is_rare_is_named(
+    service: Service, calm: int, every: int, within: int, request: pytest.FixtureRequest
+) -> None:
+    """Of one endpoint of four, when nothing has appeared for long: most requests are not looked at then."""
+    if has_passed_alone(request):
+        return
+    chance, asked = random.Random(1), 0
+    for _ in range(calm):
+        service.request(chance.choice(service.names), service.uses_a_file)
+    leaks = service.leaks(every)
+    while not service.named() and asked < within:
+        name = chance.choice(service.names)
+        if name != "GET /a":
+            service.request(name, service.uses_a_file)
+            continue
+        asked += 1
+        service.request(name, lambda _, number=asked: leaks(number))  # type: ignore[misc]
+    assert service.named() == ["GET /a"]
+
+
+def test_a_request_that_ends_during_the_census_is_not_forgotten(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it can beside other threads: it has left what was found, though it does not run any more."""
+    tracker, is_client = service.tracker, _endpoints.is_client
+
+    def while_it_ends(description: Any) -> bool:
+        monkeypatch.setattr(_endpoints, "is_client", is_client)
+        tracker.end("leaks", "GET /leaks")
+        return is_client(description)
+
+    service.request("GET /fine")
+    tracker.begin("leaks")
+    service.open_file()
+    monkeypatch.setattr(_endpoints, "is_client", while_it_ends)
+    until = time.monotonic() + 10
+    while not tracker._suspects and time.monotonic() < until:  # censuses are rationed
+        service.request("GET /fine")
+    assert [one.window.names.get("GET /leaks") for one in tracker._suspects.values()] == [1]
+
+
 def concurrently(service: Service, requests: int, threads: int, one: Callable[[random.Random], None]) -> None:
     """So many in all."""
 

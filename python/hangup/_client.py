@@ -183,10 +183,8 @@ class AsgiClient(Client):
 
     async def close(self) -> None:
         """When the application is done with the request."""
-        ending, self._ending = (
-            self._ending,
-            None,
-        )  # a task has us in its frames, and would wait for the collector with us
+        # A task has us in its frames, and would wait for the collector with us.
+        ending, self._ending = self._ending, None
         if ending is not None:
             ending.cancel()
             await asyncio.wait({ending})

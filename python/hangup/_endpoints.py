@@ -57,10 +57,9 @@ MOST_RUNNING = 100_000
 #: The share of the time that censuses may take is one of so many, and so many may follow at once on what appears. Half
 #: of these are kept for that.
 SHARE, BURST = 50, 20
-#: Requests behind an appearance that are all looked at, and those behind them of which one of so many is.
-ALERT, WATCHFUL, STEP = 1_000, 20_000, 8
-#: Of the others one of so many: a look takes the time of some lines of the application.
-CALM = 64
+#: Requests behind an appearance that are all looked at: at least, and at most, where it survives and is rare. Of the
+#: others one of so many is: a look takes the time of some lines of the application.
+ALERT, REACH, CALM = 1_000, 100_000, 64
 #: Requests of an endpoint among which one leak is told from none.
 RARE = 10_000
 #: Requests after which everything is judged, also if nothing has changed.
@@ -114,7 +113,7 @@ class Tracker:
         self._looked_at = self._same_at = 0
         #: Descriptors that are not hangup's: at the last census, and when they were counted last.
         self._foreign, self._last, self._looks = -1, (-1, -1), itertools.count()
-        self._alert, self._step = ALERT - WATCHFUL, STEP
+        self._alert, self._step, self._appeared_at = ALERT, 1, 0
         #: Descriptors that appeared between requests, but clients that a hub accepted are not among them.
         self._excused = 0
         #: Seconds of a census, those that may be spent on more of them, and when that was reckoned.
@@ -192,8 +191,7 @@ class Tracker:
 
     def _look(self, *, is_between: bool = False) -> None:
         ended, number = self._finished, next(self._looks)  # what ends behind the count may have left more
-        behind = ended - self._alert
-        self._step = 1 if behind < 0 else STEP if behind < WATCHFUL else CALM
+        self._step = 1 if ended < self._alert else CALM
         open_now, owned, _ = _hangup.count()
         (latest, before), foreign = self._last, open_now - owned
         if open_now < 0 or number < latest:  # another thread has counted since
@@ -253,7 +251,9 @@ class Tracker:
             explains = len(appeared) == more and not gone  # else something was closed for it meanwhile
             self._attach(window, now)  # first: it may end before it is asked who has
             self._add_ended(window, closely if explains else widely)
-        self._alert, self._step = self._finished + ALERT, 1
+        gap, self._appeared_at = ended - self._appeared_at, ended
+        reach = min(2 * gap, REACH) if self._survivors else ALERT
+        self._alert, self._step = max(self._alert, ended + max(ALERT, reach)), 1
         for fd, identity in others:
             if len(self._suspects) + len(self._survivors) < KEPT:
                 self._suspects[fd, identity] = Suspect(fd, identity, window, now)

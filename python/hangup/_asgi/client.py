@@ -329,7 +329,7 @@ class Client:
                 self._end(TIMEOUT, "asgi_idle_clients")
                 return
             upcoming.append(due)
-        if self._is_accepted and limits.heartbeat is not None and not self._is_closing:
+        if self._is_accepted and limits.heartbeat is not None:
             if self._asked is None and self._heard + limits.heartbeat <= now:
                 self._asked = now
                 self._listen()
@@ -363,7 +363,8 @@ class Client:
             self._timer = self._loop.call_at(when, call)
 
     def _say(self, message: Event) -> None:
-        self._start(self._said(message))
+        if not self._is_closing:
+            self._start(self._said(message))
 
     def _start(self, coroutine: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = self._loop.create_task(coroutine)
