@@ -12,6 +12,7 @@ General layout
     ``metrics``       what was counted, by all workers; ``prometheus``, ``opentelemetry`` and ``ops`` show it, by the
                       table of ``_exposition``; ``_ops_server`` is ``ops`` in a process of its own
     ``logfilter``     log lines about clients that left
+    ``_cli``          the ``hangup`` command; each of its subcommands has a package with what it finds out
     ``emit``          an emit that a departed client cannot break
     ``_install``      the only module that sets attributes of foreign objects
 

@@ -10,8 +10,6 @@ import itertools
 import json
 import re
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -367,42 +365,6 @@ def test_switched_off_nothing_is_changed(mode: str, tmp_path: Path, monkeypatch:
         wait_until(lambda: "ACCESS 500 /upload" in running.log.read_text(), 5.0)
         assert "ACCESS 500 /upload" in running.log.read_text()
         assert running.abandoned() == (mode == "observe")
-
-
-# ---- runserver
-
-
-@pytest.mark.parametrize("server", most_are_slow(("", "daphne"), ("",)))
-def test_runserver_is_quiet_about_clients_that_leave(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Django's own, and daphne's: nothing above DEBUG, and no traceback."""
-    if server and servers.missing(server):
-        pytest.skip("daphne is not installed")
-    path = [str(servers.DAPHNE)] if server else []
-    monkeypatch.setenv("PYTHONPATH", ":".join([*path, str(Path(__file__).parent)]))
-    monkeypatch.setenv("SITE_SERVER", server)
-    command = [sys.executable, "-m", "django_site", "runserver", "--noreload", "127.0.0.1:0"]
-    log = tmp_path / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        running = Site("runserver", servers.port_of(process, log), log)
-        start = log.stat().st_size
-        for path_of_request in ("/stream", "/sse"):
-            in_a_stream(path_of_request)(running)
-            running.wait_for(f"{path_of_request} closed", start=start)
-        in_an_upload("/upload", OCTETS, abruptly=True)(running)
-        assert leaving.get(running.port, "/database").startswith(b"HTTP/1.1 500 ")
-        running.wait_to_say("LOG ERROR django.request Internal Server Error: /database")
-    finally:
-        process.terminate()
-        process.wait(10)
-    said = log.read_text()[start:]
-    assert "Broken pipe" not in re.sub("LOG DEBUG .*", "", said)
-    loud = re.findall("LOG (?:WARNING|ERROR|CRITICAL) (.*)", said)
-    assert loud
-    assert all("/database" in line for line in loud), said
 
 
 # ---- more stacks, more Djangos

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from e2e_gunicorn import Gunicorn, gunicorn
-from test_metrics_gunicorn import UnixConnection, connects
-from test_metrics_gunicorn import get as get_from
+from ops_client import UnixConnection, connects
+from ops_client import get as get_from
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

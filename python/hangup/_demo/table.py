@@ -6,20 +6,20 @@ hard-coded. A scenario enters the table only if it ran on both stacks; what was 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import importlib.util
-import json
 import platform
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hangup._demo.scenarios import SCENARIOS, Measurement, Scenario
+from hangup._demo.scenarios import Measurement, Scenario
 from hangup._demo.server import HANGUP, STOCK, MissingGunicorn, ServerFailed, Stack
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Value = float
 
@@ -204,48 +204,9 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def show(outcome: Outcome) -> None:
+def show(outcome: Outcome, console: Console) -> None:
     """Print the table and what was left out of it."""
-    cells = [
-        (
-            figure.title,
-            figure.show(stock, outcome.cap),
-            figure.show(hangup, outcome.cap),
-            figure.verdict(stock, hangup),
-        )
-        for figure, stock, hangup in outcome.rows()
-    ]
-    _say(_heading(outcome))
-    if importlib.util.find_spec("rich") is None:
-        _show_plain(cells)
-    else:
-        _show_rich(cells)
-    for line in outcome.skipped:
-        _say(f"skipped: {line}")
-    for line in outcome.failed:
-        _say(f"FAILED: {line}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-
-
-def _heading(outcome: Outcome) -> str:
-    versions = sorted({one.version for pair in outcome.pairs for one in pair})
-    runs = f"{len(outcome.pairs)} runs on each stack in {outcome.seconds:.0f} s"
-    return f"gunicorn {', '.join(versions) or '(none)'}, Python {platform.python_version()}, {runs}"
-
-
-def _show_plain(cells: Sequence[tuple[str, str, str, str]]) -> None:
-    table = [("", "stock", "hangup", ""), *cells]
-    widths = [max(len(row[column]) for row in table) for column in range(3)]
-    for name, stock, hangup, mark in table:
-        line = f"{name:<{widths[0]}} | {stock:>{widths[1]}} | {hangup:>{widths[2]}}  {mark}"
-        _say(line.rstrip())
-
-
-def _show_rich(cells: Sequence[tuple[str, str, str, str]]) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -253,26 +214,20 @@ def _show_rich(cells: Sequence[tuple[str, str, str, str]]) -> None:
     table.add_column("stock", justify="right")
     table.add_column("hangup", justify="right")
     table.add_column("")
-    for name, stock, hangup, mark in cells:
+    for figure, stock, hangup in outcome.rows():
+        mark = figure.verdict(stock, hangup)
         style = {_WORSE: "bold red", _SAME: "dim"}.get(mark)
-        table.add_row(name, stock, hangup, mark, style=style)
-    Console().print(table)
+        cells = (figure.show(value, outcome.cap) for value in (stock, hangup))
+        table.add_row(figure.title, *cells, mark, style=style)
+    console.print(_heading(outcome))
+    console.print(table)
+    for line in outcome.skipped:
+        console.print(f"skipped: {escape(line)}")
+    for line in outcome.failed:
+        console.print(f"FAILED: {escape(line)}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, run, print; returns the exit status (see `hangup._demo.main`)."""
-    names = [scenario.name for scenario in SCENARIOS]
-    parser = argparse.ArgumentParser(
-        prog="hangup demo", description="Compare gunicorn with and without hangup."
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--gunicorn", metavar="VERSION", help="a version unpacked in .gunicorn/VERSION")
-    parser.add_argument("--only", metavar="SCENARIO", action="append", choices=names, help=", ".join(names))
-    chosen = parser.parse_args(argv)
-    wanted = [scenario for scenario in SCENARIOS if not chosen.only or scenario.name in chosen.only]
-    outcome = run(wanted, chosen.gunicorn)
-    if chosen.json:
-        _say(json.dumps(as_json(outcome), indent=2))
-    else:
-        show(outcome)
-    return 1 if outcome.failed else 0
+def _heading(outcome: Outcome) -> str:
+    versions = sorted({one.version for pair in outcome.pairs for one in pair})
+    runs = f"{len(outcome.pairs)} runs on each stack in {outcome.seconds:.0f} s"
+    return f"gunicorn {', '.join(versions) or '(none)'}, Python {platform.python_version()}, {runs}"

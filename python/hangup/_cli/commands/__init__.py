@@ -1,0 +1,1 @@
+"""The subcommands of ``hangup``, one in each module."""
