@@ -102,6 +102,7 @@ pub struct GuardedFd {
     pub(super) leases: AtomicU64,
     /// Set when the number is no longer ours to close: detached or found stolen.
     pub(super) disowned: AtomicBool,
+    detached: AtomicBool,
     /// See [`number`].
     names: AtomicU8,
     /// How many forks its adoption was away from the process that loaded this crate.
@@ -126,6 +127,7 @@ impl GuardedFd {
             write_shut: AtomicBool::new(false),
             leases: AtomicU64::new(0),
             disowned: AtomicBool::new(false),
+            detached: AtomicBool::new(false),
             names: AtomicU8::new(number::OURS),
             forks: fork::generation(),
             identity: OnceLock::new(),
@@ -237,6 +239,7 @@ impl GuardedFd {
         let leases = self.leases.load(Ordering::Relaxed);
         self.mutex.claim_close_if_idle(leases).map_err(|refusal| refused(refusal, Op::Inspect))?;
         self.disowned.store(true, Ordering::Release);
+        self.detached.store(true, Ordering::Release);
         self.names.store(number::GIVEN_AWAY, Ordering::Release);
         ledger::global().leave(self, Counter::Detached);
         if leases > 0 {
@@ -246,9 +249,9 @@ impl GuardedFd {
         Ok(self.number)
     }
 
-    /// Whether it was detached.
+    /// Whether it was detached, whatever became of its number since.
     pub fn is_detached(&self) -> bool {
-        self.names.load(Ordering::Acquire) == number::GIVEN_AWAY
+        self.detached.load(Ordering::Acquire)
     }
 
     /// Whether it was adopted by a parent of this process, whose connection it is.
