@@ -89,17 +89,45 @@ def answer_later(eio: Any, stock: Callable[..., Any], session: Any, environ: dic
         taken.sink.close()
 
     def answer(filled: bool) -> None:
-        application = stock if filled else functools.partial(_nothing, eio)
+        application = (
+            functools.partial(_poll, eio, stock, session) if filled else functools.partial(_nothing, eio)
+        )
         eio.start_background_task(functools.partial(_answer, application, environ, client))
 
     session.queue.when_filled(answer)
     return True
 
 
+def _poll(
+    eio: Any,
+    stock: Callable[..., Any],
+    session: Any,
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+) -> Any:
+    """What engineio answers. If the session has ended, that is what it answers polls that were there before: the last
+    packets, and not that it knows no such session.
+    """
+    responses: list[tuple[Any, ...]] = []
+    body = stock(environ, lambda *response: responses.append(response))
+    if session.closed and responses and responses[0][0].startswith("400"):
+        packets = [] if session.queue.empty() else session.poll()
+        return _respond(eio, packets, environ, start_response)
+    for response in responses:
+        start_response(*response)
+    return body
+
+
 def _nothing(eio: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     """The response to a poll that another one of its client took the place of."""
     packet = sys.modules["engineio.packet"]
-    response = eio._ok([packet.Packet(packet.NOOP)])
+    return _respond(eio, [packet.Packet(packet.NOOP)], environ, start_response)
+
+
+def _respond(
+    eio: Any, packets: list[Any], environ: dict[str, Any], start_response: Callable[..., Any]
+) -> list[bytes]:
+    response = eio._ok(packets)
     start_response(response["status"], response["headers"] + eio._cors_headers(environ))
     return [response["response"]]
 
