@@ -13,6 +13,7 @@ mod metrics;
 mod payload;
 mod roll;
 mod session_id;
+mod siblings;
 mod socket;
 mod websocket;
 
@@ -41,6 +42,8 @@ mod _hangup {
     use crate::roll::{count, departure, describe, recent, silence, snapshot, wear, Census, Foreign, Trend};
     #[pymodule_export]
     use crate::session_id::session_id;
+    #[pymodule_export]
+    use crate::siblings::{expect, loads, Inbox, Line};
     #[pymodule_export]
     use crate::socket::{Pin, Socket};
     #[pymodule_export]

@@ -290,6 +290,32 @@ def take_diagnostics() -> tuple[list[tuple[int, str, str, list[tuple[str, str]],
 def say_from_threads(threads: int, count: int, /) -> None:
     """Has native threads say ``count`` things each, at INFO on ``hangup.test``, for tests. Does not wait for them."""
 
+class Inbox:
+    """Where siblings send to. Raises OSError where the name is in use, or the kernel has no descriptor for it."""
+
+    def __new__(cls, name: bytes) -> Inbox: ...
+    def fileno(self) -> int:
+        """Readable while there is something to take."""
+
+    def take(self) -> tuple[bytes, int] | None:
+        """What was sent, and the descriptor that came along, or -1; None if there is nothing. Does not wait."""
+
+    def close(self) -> None: ...
+
+class Line:
+    """A connection to somebody's inbox. Raises ConnectionRefusedError where there is none, PermissionError where it is
+    another user's."""
+
+    def __new__(cls, name: bytes) -> Line: ...
+    def send(self, data: bytes, fd: int, limit: float, /) -> bool:
+        """False if there was no room within ``limit`` seconds. ``fd`` stays the caller's; -1 is none."""
+
+def loads() -> list[tuple[int, int]]:
+    """Pid and number of sessions of each process of the family that serves."""
+
+def expect(pid: int, change: int, /) -> None:
+    """A session is sent to a process (1), or begun or given up there (-1)."""
+
 def session_id(number: int, /) -> str:
     """As ``engineio.Server.generate_id`` makes it: 12 random octets, then the low three of ``number``."""
 

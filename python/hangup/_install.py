@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from . import _mode, _reports, _sessions, _status, logfilter
+from . import _mode, _reports, _sessions, _siblings, _status, logfilter
 from ._logs import channels
 
 
@@ -89,6 +89,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
+    from ._siblings import bus
     from ._websocket import emission, engineio, gate, manager, packets, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
@@ -115,8 +116,11 @@ def take_over_socketio(server: Any) -> None:
         return
     if manager.judge(server.manager):
         stock: Any = type(server.manager)
-        server.manager.__class__ = manager.native(stock)
+        has_siblings = _siblings.secret() is not None and stock is sys.modules["socketio"].Manager
+        server.manager.__class__ = manager.native(bus.sibling_manager() if has_siblings else stock)
         server.manager.keep_books()
+        if has_siblings:
+            server.manager.join_siblings()
         server.emit = emission.accepting(server.emit)
     slow = getattr(server.manager, "slow_clients", engineio.SlowClients())
     eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, slow)

@@ -23,7 +23,7 @@ import inspect
 import os
 from typing import Any, Callable, Optional
 
-from . import _endpoints, _hangup, _routes
+from . import _endpoints, _hangup, _routes, _siblings
 from ._gunicorn.websockets import reloaded
 from ._install import guard_gunicorn, keep_beside
 from ._install import install as _install_filter
@@ -52,6 +52,7 @@ def on_starting(server: Any) -> None:
     """gunicorn's hook, in the master, before the first worker."""
     if mode() == ON:
         _hangup.found_family()
+        _siblings.found()
     guard_gunicorn(server)
 
 

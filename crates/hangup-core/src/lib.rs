@@ -28,7 +28,7 @@
 //! [`adopt`] (what can be taken over) · [`connection`] (the server's and the application's face) · [`writer`] ·
 //! [`acceptor`] (EMFILE) · [`table`] · [`session_id`] · [`ledger`] and [`roll`] (what is open and what died) ·
 //! [`census`] (what anybody opened) · [`tcp`] · [`trend`] (when it runs out) · [`metrics`] (what was counted) ·
-//! [`diagnostics`] (what there is to log) · [`fork`] · `engine` and `linger` (feature `engine`: the tokio thread) ·
+//! [`diagnostics`] (what there is to log) · [`fork`] · `engine`, `linger` and `siblings` (feature `engine`: the tokio thread) ·
 //! `ws` (feature `transport`: WebSockets on that thread).
 
 // Under loom only the parts with interleavings are compiled, and much of what they call has no caller.
@@ -70,6 +70,8 @@ mod opening;
 pub mod roll;
 #[cfg(not(loom))]
 pub mod session_id;
+#[cfg(all(feature = "engine", not(loom)))]
+pub mod siblings;
 #[cfg(not(loom))]
 mod sock_diag;
 #[cfg(not(loom))]

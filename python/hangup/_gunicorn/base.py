@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         method_queue: Any
         nr_conns: int
         worker_connections: int
+        wait_fds: list[Any]
 
         def init_process(self) -> None: ...
         def load_wsgi(self) -> None: ...

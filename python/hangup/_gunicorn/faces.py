@@ -70,6 +70,9 @@ class ServerSocket(SafeSocket):
         self._closed = True
         self._real_close()
 
+    def tell(self, environ: dict[str, Any]) -> None:
+        """Adds what its requests have to know."""
+
     def application(self) -> ApplicationSocket:
         """The application's face, the same one for all requests of the connection."""
         try:
@@ -116,7 +119,8 @@ def with_faces(
         if "HTTP_UPGRADE" in environ:
             environ["hangup.on_websocket_end"] = logs_end(environ)
         result = application(environ, start_response)
-        if face is not None and (face._is_upgraded or "hangup.taken" in environ):
+        # not asked of the environ: Flask-SocketIO gives its server a copy
+        if face is not None and (face._is_upgraded or face._is_detached):
             if hasattr(result, "close"):
                 result.close()
             return finish(start_response)
@@ -130,5 +134,6 @@ def _give_face(environ: dict[str, Any]) -> Optional[ApplicationSocket]:
         server = environ.get(key)
         if isinstance(server, ServerSocket):
             environ[key] = face = server.application()
+            server.tell(environ)
             return face
     return None

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import collections
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Callable
 
+from .._siblings.arrivals import PassedListener
 from .base import Worker
 from .faces import ServerSocket
 from .listener import GuardedListener
@@ -35,12 +37,27 @@ class ThreadWorker(Worker):
 
     def accept(self, *server_and_listener: Any) -> None:
         listener = server_and_listener[-1]
+        if isinstance(listener, PassedListener):
+            self.take_in(listener)
+            return
         # Before gunicorn 24, clients are polled behind their acceptance, and not at all above worker_connections.
         enqueues = hasattr(self, "method_queue") and isinstance(listener, GuardedListener)
         for _ in range(self.cfg.threads if enqueues else 1):
             super().accept(*server_and_listener)
             if enqueues and not (listener.gave_one and self.nr_conns < self.worker_connections):
                 break
+
+    def take_in(self, listener: PassedListener) -> None:
+        """Accepts clients whose requests were read already: no version of gunicorn has to wait for those."""
+        connection_class = sys.modules["gunicorn.workers.gthread"].TConn
+        for _ in range(self.cfg.threads):
+            try:
+                client, address = listener.accept()
+            except BlockingIOError:
+                return
+            client.setblocking(True)
+            self.nr_conns += 1
+            self.enqueue_req(connection_class(self.cfg, client, address, listener.getsockname()))
 
     def enqueue_req(self, conn: Any) -> None:
         if isinstance(conn.sock, ServerSocket):

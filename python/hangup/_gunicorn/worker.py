@@ -8,9 +8,12 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import Any, Callable
+import sys
+from typing import Any, Callable, Optional
 
-from .. import _diagnostics, _hangup, _install, _reports
+from .. import _diagnostics, _hangup, _install, _reports, _siblings
+from .._siblings.arrivals import HubListener, PassedListener
+from .._siblings.passing import routed
 from .._websocket import longpoll
 from .base import Worker
 from .faces import server_class, takes_over, with_faces
@@ -25,6 +28,9 @@ LINGER = 2.0
 class GuardedWorker(WebSocketWorker):
     """Common to all: the application's faces, and the end."""
 
+    passed_listener: type[PassedListener] = PassedListener
+    passed: Optional[PassedListener] = None
+
     def init_process(self) -> None:
         _hangup.widen_descriptor_table()  # before there are threads
         _reports.forward_to(logging.getLogger("gunicorn.error"))
@@ -33,8 +39,27 @@ class GuardedWorker(WebSocketWorker):
     def load_wsgi(self) -> None:
         _install.take_over_websockets(("socketio", "flask_sock"), imported=False)
         super().load_wsgi()
-        if not self.cfg.is_ssl:
-            self.wsgi = with_faces(self.wsgi, self.finish_upgraded, functools.partial(logs_end, self))
+        if self.cfg.is_ssl:
+            return
+        if _siblings.secret() and "engineio" in sys.modules:
+            self.listen_to_siblings()
+        self.wsgi = with_faces(routed(self.wsgi), self.finish_upgraded, functools.partial(logs_end, self))
+
+    def listen_to_siblings(self) -> None:
+        """Takes in connections that other workers pass to this one."""
+        try:
+            self.passed = self.passed_listener(self.sockets[0])
+        except OSError as error:
+            self.log.warning("hangup: worker %d serves its own clients alone: %s", os.getpid(), error)
+            return
+        self.sockets = [*self.sockets, self.passed]
+        if hasattr(self, "wait_fds"):  # what a sync worker waits for
+            self.wait_fds.insert(0, self.passed)
+
+    def stop_accepting(self) -> None:
+        super().stop_accepting()
+        if self.passed is not None:
+            self.passed.close()
 
     def finish_upgraded(self, start_response: Callable[..., Any]) -> Any:
         """Ends a request after which the connection is no longer HTTP: the one quiet way out of gunicorn."""
@@ -80,6 +105,7 @@ class ListeningWorker(GuardedWorker):
         return [listener for listener in self.sockets if isinstance(listener, GuardedListener)]
 
     def stop_accepting(self) -> None:
+        super().stop_accepting()
         for listener in self.guarded():
             listener.leave()
 
@@ -97,6 +123,7 @@ class GuardedThreadWorker(ThreadWorker, ListeningWorker):
 class GuardedAsyncWorker(GuardedWorker):
     """gevent and eventlet: their hubs accept, and hand over a connected socket."""
 
+    passed_listener = HubListener
     accepts_while_leaving = True  # for up to a second
 
     def notify(self) -> None:
@@ -105,7 +132,9 @@ class GuardedAsyncWorker(GuardedWorker):
             self.close_websockets()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        super().handle(listener, takes_over(client), addr)
+        came_by = getattr(listener, "fd", listener)  # eventlet's sockets are around what they are made of
+        face = came_by.face_of(client) if isinstance(came_by, HubListener) else takes_over(client)
+        super().handle(listener, face, addr)
 
 
 class GuardedEventletWorker(GuardedAsyncWorker):

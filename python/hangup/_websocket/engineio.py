@@ -20,9 +20,10 @@ import logging
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
-from .. import _hangup
+from .. import _hangup, _siblings
 from .._green import patched_by
 from .._logs.text import escape
+from .._siblings import owner
 from . import dispatch, takeover, tasks
 from .outlet import NOOP, Meter, Together, outlet_class, send_together
 
@@ -259,8 +260,28 @@ class Sessions(dict[str, Any]):
     """``engineio.Server.sockets``, which does not contain sessions that have ended.
 
     engineio looks a session up in two steps; one that ended in between raised ``KeyError('Session is disconnected')``
-    through its request.
+    through its request. How many there are is counted, for other workers to see.
     """
+
+    def __setitem__(self, sid: str, socket: Any) -> None:
+        is_new = self.get(sid) is None
+        super().__setitem__(sid, socket)
+        if is_new:
+            _hangup.tally("sessions_opened")
+
+    def __delitem__(self, sid: str) -> None:
+        super().__delitem__(sid)
+        _hangup.tally("sessions_closed")
+
+    def pop(self, sid: str, *default: Any) -> Any:
+        try:
+            socket = super().pop(sid)
+        except KeyError:
+            if not default:
+                raise
+            return default[0]
+        _hangup.tally("sessions_closed")
+        return socket
 
     def __contains__(self, sid: object) -> bool:
         socket = self.get(sid)  # type: ignore[call-overload]
@@ -283,7 +304,8 @@ def id_maker(eio: Any) -> Callable[[], str]:
 
     @functools.wraps(stock)
     def generate_id() -> str:
-        return _hangup.session_id(next(numbers))
+        known = _siblings.secret()
+        return _hangup.session_id(next(numbers)) if known is None else owner.session_id(known)
 
     return generate_id
 

@@ -139,6 +139,16 @@ def leave(environ: dict[str, Any]) -> Taken:
     return _take(environ, sock, _read_ahead(environ, sock))
 
 
+def ahead(environ: dict[str, Any]) -> tuple[Any, bytes]:
+    """A request's connection, and what was read beyond its head.
+
+    Raises:
+        Declined: it cannot leave its server.
+    """
+    sock = _free_socket(environ)
+    return sock, _read_ahead(environ, sock)
+
+
 def _free_socket(environ: dict[str, Any]) -> Any:
     sock = socket_of(environ)
     if isinstance(sock, ssl.SSLSocket) or hasattr(sock, "getpeercert"):

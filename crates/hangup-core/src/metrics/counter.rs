@@ -90,6 +90,14 @@ counters! {
     AsgiSlowClients = "asgi_slow_clients",
     /// Clients of ASGI servers given up because too much waited to be sent to them.
     AsgiQueueOverflows = "asgi_queue_overflows",
+    /// Sessions of Engine.IO that began.
+    SessionsOpened = "sessions_opened",
+    /// Sessions of Engine.IO that are over.
+    SessionsClosed = "sessions_closed",
+    /// Connections passed to the worker whose session they are about, or that has the fewest.
+    ConnectionsPassed = "connections_passed",
+    /// Messages that a worker was not told, for want of room or because it had gone.
+    SiblingMessagesLost = "sibling_messages_lost",
     /// Log records about clients that left, made DEBUG.
     LogDemoted = "log_demoted",
     /// Log records about clients that left, stopped.

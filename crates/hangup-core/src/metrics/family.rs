@@ -162,6 +162,12 @@ pub(super) fn words() -> Option<&'static SharedWords> {
     locked().family.map(|family| &family.words)
 }
 
+/// The slots that were ever used; none without a family.
+pub(super) fn slots() -> impl Iterator<Item = Slot<'static>> {
+    let family = locked().family;
+    family.into_iter().flat_map(|family| (0..family.used()).map(|number| family.slot(number)))
+}
+
 /// Whether what this process counts is in its family's memory.
 pub(super) fn is_in_a_slot() -> bool {
     locked().behind == Behind::Slot

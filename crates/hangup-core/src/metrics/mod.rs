@@ -34,6 +34,8 @@ mod distribution;
 #[cfg(not(loom))]
 mod family;
 #[cfg(not(loom))]
+mod load;
+#[cfg(not(loom))]
 mod page;
 #[cfg(not(loom))]
 mod reader;
@@ -44,6 +46,8 @@ mod table;
 pub use family::{announce, found, join, retire, Phase, Place};
 #[cfg(not(loom))]
 pub(crate) use family::{file, leave_the_parent_s, lock_for_fork, prepare, settle, ForkLock};
+#[cfg(not(loom))]
+pub use load::{expect, loads, Load};
 #[cfg(all(feature = "engine", not(loom)))]
 pub(crate) use page::observe_duration;
 #[cfg(not(loom))]

@@ -1,8 +1,8 @@
 //! A slot: the numbers of one process at a time, in memory that it shares with others.
 //!
 //! ```text
-//! word    0      1      2      3 ...      8 ...      260 ...
-//!         owner  valid  phase  reserved   values     bases
+//! word    0      1      2      3         4 ...      8 ...      260 ...
+//!         owner  valid  phase  expected  reserved   values     bases
 //! ```
 //!
 //! # Promised
@@ -30,6 +30,7 @@ pub(crate) struct Layout {
 const OWNER: usize = 0;
 const VALID_FOR: usize = 1;
 const PHASE: usize = 2;
+const EXPECTED: usize = 3;
 /// The owner of a slot without one.
 pub(crate) const NOBODY: u64 = 0;
 /// A slot that changes hands more often than this while it is read is read as nobody's.
@@ -74,6 +75,7 @@ impl<'a> Slot<'a> {
             self.words[self.layout.bases + word].store(value, Ordering::Relaxed);
         }
         self.words[PHASE].store(0, Ordering::Relaxed);
+        self.words[EXPECTED].store(0, Ordering::Relaxed);
         self.words[VALID_FOR].store(owner, Ordering::Release);
         true
     }
@@ -86,6 +88,22 @@ impl<'a> Slot<'a> {
     /// The owner says how far it is.
     pub(crate) fn announce(&self, phase: u64) {
         self.words[PHASE].store(phase, Ordering::Release);
+    }
+
+    pub(crate) fn phase(&self) -> u64 {
+        self.words[PHASE].load(Ordering::Acquire)
+    }
+
+    /// How many sessions others have sent to the owner that it has not begun. As of a signed number: whoever begins one
+    /// that was sent to the slot's former owner takes it below zero.
+    pub(crate) fn expected(&self) -> &'a AtomicU64 {
+        &self.words[EXPECTED]
+    }
+
+    /// What the present owner counted.
+    pub(crate) fn own(&self, word: usize) -> u64 {
+        let base = self.words[self.layout.bases + word].load(Ordering::Relaxed);
+        self.value(word).load(Ordering::Relaxed).wrapping_sub(base)
     }
 
     pub(crate) fn value(&self, word: usize) -> &'a AtomicU64 {

@@ -1,0 +1,90 @@
+"""Emits, rooms and disconnects that reach the clients of all workers of a master, without a message queue.
+
+Promised
+    What one of python-socketio's managers for message queues does for all its processes, this one does for the workers
+    of one master: emits, ``close_room``, ``disconnect``, ``enter_room`` and ``leave_room`` of anybody's client, and
+    ``call()`` with the answer of a client of another worker. Where there is one worker, nothing is sent.
+    A worker that has no room for a message in a second does not get it: that is said, and counted.
+
+How
+    A manager of python-socketio's ``PubSubManager``, behind which the native one stands, in each worker
+    (names used: socketio/pubsub_manager.py, 5.10.0 to 5.18.1). Messages are pickled: whoever may send one is the same
+    user, who could as well read this process's memory.
+
+Not promised
+    Other masters, and processes that are no workers, such as Celery's: those need a message queue. A worker that begins
+    is told nothing of before.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import pickle
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from .. import _hangup
+from . import MESSAGES, inbox, others, send
+
+logger = logging.getLogger("hangup")
+
+
+@functools.cache
+def sibling_manager() -> Any:
+    """The class: python-socketio is imported when it is first asked for."""
+    from socketio.pubsub_manager import PubSubManager
+
+    class SiblingManager(PubSubManager):  # type: ignore[misc]
+        """Stands in for ``socketio.Manager`` in a worker with siblings."""
+
+        name = "siblings"
+
+        def join_siblings(self) -> None:
+            """What ``PubSubManager.__init__`` does, of a manager that there is already."""
+            self.channel, self.write_only, self.host_id = "socketio", False, uuid.uuid4().hex
+            if not hasattr(self, "logger"):
+                self.logger = None
+
+        def initialize(self) -> None:
+            self._inbox = inbox(MESSAGES)  # in the worker: with its first request
+            super().initialize()
+
+        def emit(self, event: str, data: Any, namespace: Any = None, room: Any = None, **kwargs: Any) -> None:
+            # to everybody, with a callback: python-socketio's manager for one process does that, those for more refuse
+            is_own = kwargs.get("callback") is not None and (kwargs.get("to") or room) is None
+            kwargs["ignore_queue"] = kwargs.get("ignore_queue") or is_own or not others()
+            super().emit(event, data, namespace=namespace or "/", room=room, **kwargs)
+
+        def _publish(self, data: dict[str, Any]) -> None:
+            siblings = others()
+            if not siblings:
+                return
+            message = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
+            for pid in siblings:
+                if not send(pid, MESSAGES, message):
+                    _hangup.tally("sibling_messages_lost")
+                    logger.debug("hangup: worker %d was not told of a %s", pid, data.get("method"))
+
+        def _listen(self) -> Iterator[dict[str, Any]]:
+            while True:
+                message = self._inbox.take()
+                if message is None:
+                    wait_readable(self._inbox.fileno())
+                else:
+                    yield pickle.loads(message[0])
+
+    return SiblingManager
+
+
+def wait_readable(number: int) -> None:
+    """Waits in the hub, where there is one that has patched :mod:`select`."""
+    import select
+
+    if hasattr(select, "poll"):  # has no limit to the number; eventlet takes it away
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        poll.poll()
+    else:
+        select.select([number], [], [])
