@@ -11,7 +11,7 @@ import subprocess
 from functools import cache
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Optional
+from typing import Any, Optional
 
 from ._load import hangup_load_program
 from ._process import ROOT, Process, Unavailable
@@ -22,6 +22,8 @@ _BUILD_SECONDS = 900
 _FLASK = "benches.socketio_apps:flask()"
 _NODE = ROOT / "benches" / "node"
 _SOCKETIOXIDE = ROOT / "benches" / "socketioxide"
+#: Of a gunicorn with several.
+WORKERS = 4
 _UVICORN_LISTENING = r"Uvicorn running on http://127\.0\.0\.1:([0-9]+)"
 _LOCKED = re.compile(r'name = "socketioxide"\nversion = "([^"]+)"')
 
@@ -65,9 +67,20 @@ def uvicorn(core: int) -> Process:
 def channels(core: int, app: str = "stock", *options: str) -> Process:
     """Channels on uvicorn, with a Redis of its own, which has the same core."""
     _needs("uvicorn", "websockets", "django", "channels", "channels_redis")
+    _needs_redis()
+    return _UvicornAndRedis(_uvicorn(f"benches.channels_apps:{app}", *options), _UVICORN_LISTENING, core=core)
+
+
+def workers_and_redis(core: int) -> Process:
+    """Flask-SocketIO on several workers with hangup, which tell each other things through Redis."""
+    _needs_redis()
+    app = "benches.socketio_apps:queued()"
+    return _GunicornAndRedis(True, "gthread", app, core=core, threads=8, workers=WORKERS)
+
+
+def _needs_redis() -> None:
     if shutil.which("redis-server") is None:
         raise Unavailable("redis-server is not installed")
-    return _WithRedis(_uvicorn(f"benches.channels_apps:{app}", *options), core)
 
 
 def idle_channels(core: int, app: str, *options: str) -> Process:
@@ -112,10 +125,10 @@ def bare_send(core: int) -> Process:
     return Process([hangup_load_program(), "peer"], LISTENING, core)
 
 
-class _WithRedis(Process):
-    """Its Redis keeps nothing."""
+class _RedisBeside(Process):
+    """Goes in front of a server, which finds the address in ``REDIS``. Its Redis keeps nothing."""
 
-    def __init__(self, command: list[str], core: int) -> None:
+    def __init__(self, *given: Any, core: int, **named: Any) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:  # Redis takes 0 for no port
             port = free.getsockname()[1]
         words = [
@@ -130,8 +143,7 @@ class _WithRedis(Process):
             "no",
         ]
         self._redis = Process(words, r"port=([0-9]+)\.[\s\S]*Ready to accept connections", core)
-        env = {"REDIS": f"redis://127.0.0.1:{port}/0"}
-        super().__init__(command, _UVICORN_LISTENING, core, env=env)
+        super().__init__(*given, core=core, env={"REDIS": f"redis://127.0.0.1:{port}/0"}, **named)
 
     def __enter__(self) -> Process:
         with contextlib.ExitStack() as kept:
@@ -148,6 +160,14 @@ class _WithRedis(Process):
     ) -> None:
         super().__exit__(kind, value, trace)
         self._kept.close()
+
+
+class _UvicornAndRedis(_RedisBeside, Process):
+    """As it says."""
+
+
+class _GunicornAndRedis(_RedisBeside, Server):
+    """As it says."""
 
 
 class _Granian(Process):

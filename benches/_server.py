@@ -1,4 +1,4 @@
-"""A gunicorn with one worker, on one core. "stock" and "hangup" differ in one command line option."""
+"""A gunicorn on one core. "stock" and "hangup" differ in one command line option."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Server(Process):
         core: for all its processes.
         version: of gunicorn; None for the installed one.
         threads: of a gthread worker.
+        workers: how many.
         env: more of its environment.
     """
 
@@ -46,10 +47,12 @@ class Server(Process):
         core: int,
         version: Optional[str] = None,
         threads: int = 4,
+        workers: int = 1,
         env: Optional[dict[str, str]] = None,
     ) -> None:
         self._guarded = guarded
         words = ["-m", "gunicorn", "-k", worker, "-b", "127.0.0.1:0", "--graceful-timeout", "1"]
+        words += ["--workers", str(workers)]
         if guarded:
             words += ["-c", "python:hangup.gunicorn"]
         if worker == "gthread":

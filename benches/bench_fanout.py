@@ -106,6 +106,12 @@ class Case(NamedTuple):
     host: Callable[[int], Process] = ours
 
 
+def _workers(core: int) -> Server:
+    return Server(
+        True, "gthread", "benches.socketio_apps:flask()", core, threads=_THREADS, workers=_peers.WORKERS
+    )
+
+
 def _gthread(core: int) -> Process:
     return _peers.gthread(core, CLIENTS + 20)
 
@@ -129,6 +135,10 @@ CASES = {
     "fanout-against-granian": Case(_peers.granian),
     "fanout-against-node": Case(_peers.node, bar=_at_least(5)),
     "fanout-against-socketioxide": Case(_peers.socketioxide, bar=_at_least(0.8)),
+    "fanout-across-workers": Case(_peers.workers_and_redis, bar=_at_least(3), host=_workers),
+    "fanout-last-across-workers": Case(
+        _peers.workers_and_redis, Load(window=1), LAST, Bar(1 / 3), host=_workers
+    ),
     "fanout-cpu": Case(_peers.bare_send, Load(window=1), CPU, Bar(1.3)),
     "fanout-last": Case(_peers.bare_send, _KILOBYTE, LAST, Bar(2.0)),
     "fanout-last-stalled": Case(ours, _KILOBYTE._replace(stalled=100), LAST, Bar(1.1), _KILOBYTE),

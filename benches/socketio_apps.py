@@ -36,6 +36,11 @@ def flask(**options: Any) -> Any:
     return app
 
 
+def queued() -> Any:
+    """The same, with a message queue."""
+    return flask(message_queue=os.environ["REDIS"])
+
+
 def budgeted(budget: int) -> Any:
     """The same, with so many bytes for what waits for each client."""
     from hangup.flask_socketio import NativeManager
