@@ -37,10 +37,12 @@ _LABELS = (
     ("ENETRESET", "unreachable"),
     ("ENONET", "unreachable"),
 )
-_DISCONNECTS = {getattr(errno, name): label for name, label in _LABELS if hasattr(errno, name)}
-_OURS = (errno.EBADF, errno.ENOTSOCK)
+#: What each errno of a connection that ended is counted as.
+DISCONNECTS = {getattr(errno, name): label for name, label in _LABELS if hasattr(errno, name)}
+#: Somebody on our side closed what was in use.
+OURS = (errno.EBADF, errno.ENOTSOCK)
 #: Errors without an errno, which only Python code raises: asyncio's "Connection lost", a timeout.
-_WITHOUT_ERRNO = {
+WITHOUT_ERRNO = {
     "ConnectionResetError": "reset",
     "BrokenPipeError": "pipe",
     "ConnectionAbortedError": "aborted",
@@ -48,7 +50,7 @@ _WITHOUT_ERRNO = {
     "timeout": "timed_out",
 }
 _PLAIN = frozenset({OSError, ConnectionResetError, BrokenPipeError, ConnectionAbortedError, TimeoutError})
-_TLS_ENDS = ("SSLEOFError", "SSLZeroReturnError")
+TLS_ENDS = ("SSLEOFError", "SSLZeroReturnError")
 #: What an ending is counted as.
 LEFT = "left"
 _GROUPS = ("ExceptionGroup", "BaseExceptionGroup")
@@ -101,7 +103,7 @@ def cause(failure: BaseException, trace: TracebackType | None, logger: str) -> s
 def _cause_alone(failure: BaseException, trace: TracebackType | None, logger: str) -> str | None:
     if type(failure) in _PLAIN and type(failure.errno) is int:  # type: ignore[attr-defined]
         # the most frequent by far; what is below would come to the same
-        label = _DISCONNECTS.get(failure.errno)  # type: ignore[attr-defined]
+        label = DISCONNECTS.get(failure.errno)  # type: ignore[attr-defined]
         if label is None or failure.filename is not None or logger not in TABLE:  # type: ignore[attr-defined]
             return None
         return label if raised_in(trace, logger) is SERVER else None
@@ -114,20 +116,20 @@ def _cause_alone(failure: BaseException, trace: TracebackType | None, logger: st
         if several:
             causes = [cause(each, each.__traceback__, logger) for each in several]
             return causes[0] if None not in causes else None
-        label = _WITHOUT_ERRNO.get(type(failure).__name__)
+        label = WITHOUT_ERRNO.get(type(failure).__name__)
         if label is None or type(failure).__module__ not in ("builtins", "socket"):
             return None
         return label if logger in TABLE and raised_in(trace, logger) is SERVER else None
     # foreign subclasses of OSError set errno to whatever they like
-    label = _DISCONNECTS.get(failure.errno) if isinstance(failure.errno, int) else None
+    label = DISCONNECTS.get(failure.errno) if isinstance(failure.errno, int) else None
     if isinstance(failure, HangupError):
-        if failure.errno in _OURS or isinstance(failure, (OwnershipViolation, CannotGuard, Busy)):
+        if failure.errno in OURS or isinstance(failure, (OwnershipViolation, CannotGuard, Busy)):
             return None
         if isinstance(failure, ClosedHere):
             return "closed_here"
         if isinstance(failure, (PeerGone, Broken)):
             return label or "other"
-    if label is None and type(failure).__module__ == "ssl" and type(failure).__name__ in _TLS_ENDS:
+    if label is None and type(failure).__module__ == "ssl" and type(failure).__name__ in TLS_ENDS:
         label = "tls_end"
     # An error about a file names it; nothing about a connection does.
     if label is None or failure.filename is not None or logger not in TABLE:
@@ -171,7 +173,7 @@ def _members(failure: BaseException) -> tuple[BaseException, ...]:
 
 def _is_ours(failure: BaseException) -> bool:
     return isinstance(failure, OwnershipViolation) or (
-        isinstance(failure, OSError) and (not _tells_itself(failure) or failure.errno in _OURS)
+        isinstance(failure, OSError) and (not _tells_itself(failure) or failure.errno in OURS)
     )
 
 
@@ -192,7 +194,7 @@ def _chain(failure: BaseException) -> Iterator[BaseException]:
 
 
 def _is_end(failure: BaseException) -> bool:
-    return isinstance(failure, OSError) and isinstance(failure.errno, int) and failure.errno in _DISCONNECTS
+    return isinstance(failure, OSError) and isinstance(failure.errno, int) and failure.errno in DISCONNECTS
 
 
 def _is_no_error(failure: BaseException) -> bool:

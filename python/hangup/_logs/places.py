@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .table import TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType, TracebackType
 
 
@@ -32,6 +33,23 @@ _places: dict[str, dict[str, Place]] = {name: {} for name in TABLE}
 _RUNS_APP = {name: row.runs_app for name, row in TABLE.items()}
 
 
+def stays_in(frames: Iterable[tuple[str, str]], logger: str) -> Place:
+    """The same of a traceback that is only text.
+
+    Args:
+        frames: module and function of each, the outermost first. The module is "" where the server has none.
+    """
+    last = ""
+    for module, function in frames:
+        place = place_of(logger, module)
+        if place is ELSEWHERE:
+            return ELSEWHERE
+        last = function if place is SERVER else last
+    if not last:
+        return CARRIER
+    return ELSEWHERE if last in _RUNS_APP[logger] else SERVER
+
+
 def raised_in(trace: TracebackType | None, logger: str) -> Place:
     """Where the traceback stays: in the logger's server, in carriers alone, or neither."""
     places = _places[logger]
@@ -41,7 +59,7 @@ def raised_in(trace: TracebackType | None, logger: str) -> Place:
         try:
             place = places[frame.f_globals["__name__"]]
         except (KeyError, TypeError):  # not met before; a module without a name, or with an unhashable one
-            place = _place(logger, frame.f_globals.get("__name__"))
+            place = place_of(logger, frame.f_globals.get("__name__"))
         if place is SERVER:
             last = frame
         elif place is ELSEWHERE:
@@ -58,14 +76,14 @@ def logged_by_server(logger: str) -> bool:
     while frame is not None:
         module = frame.f_globals.get("__name__")
         if module != "logging" and not is_below(module, ("hangup._logs",)):
-            place = _place(logger, module)
+            place = place_of(logger, module)
             if place is not CARRIER:
                 return place is SERVER and frame.f_code.co_name not in _RUNS_APP[logger]
         frame = frame.f_back
     return False
 
 
-def _place(logger: str, module: object) -> Place:
+def place_of(logger: str, module: object) -> Place:
     """Which part of the logger's row a module is in."""
     source = TABLE[logger]
     place: Place = ELSEWHERE
