@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 from typing import Any, NamedTuple, Optional
@@ -61,15 +62,13 @@ def about(text: bytes) -> Answer:
     judge = Judge()
     found: dict[tuple[object, ...], tuple[Judged, int]] = {}
     for judged in filter(None, map(judge.judge, events or _one(text))):
-        place = judged.verdict.own or judged.says
-        key = (judged.verdict.failure and judged.verdict.failure.code, judged.verdict.confidence, judged.kind)
-        key = (*key, place) if judged.verdict.failure is None else key
+        known = judged.verdict.failure
+        place = (known.code, judged.verdict.confidence) if known else (judged.verdict.own or judged.says,)
+        key = (judged.kind, *place)
         if key in found or len(found) < _DIFFERENT_AT_MOST:
             first, count = found.get(key, (judged, 0))
             found[key] = (first, count + 1)
-    if not found:
-        found = {(): (judged, 1) for judged in _unlikely(text)}
-    return Answer(tuple(found.values()))
+    return Answer(tuple(found.values()) or tuple((judged, 1) for judged in _unlikely(text)))
 
 
 def _one(text: bytes) -> list[Event]:
@@ -125,17 +124,20 @@ def failure_as_json(failure: Failure) -> dict[str, Any]:
     }
 
 
-def rule(code: str) -> Optional[dict[str, Any]]:
-    """The doctor's rule of that code, if there is a doctor."""
+def rule(code: str) -> Optional[dict[str, str]]:
+    """The doctor's rule of that code; None if there is none, or no doctor."""
     try:
-        from .. import _doctor
-    except ImportError:
+        registry = importlib.import_module(f"{__package__.rpartition('.')[0]}._doctor.registry")
+    except ModuleNotFoundError:
         return None
-    explain = getattr(_doctor, "explain", None)
-    told = explain(code) if explain else None
-    return {"code": code, "text": told} if isinstance(told, str) else told
+    known = registry.rules().get(code)
+    if known is None:
+        return None
+    told = ("code", "name", "severity", "wrong", "seen", "mend", "hangup", "source")
+    return {name: str(getattr(known, name)) for name in told}
 
 
-def rule_lines(told: dict[str, Any]) -> list[str]:
+def rule_lines(told: dict[str, str]) -> list[str]:
     """For people."""
-    return [f"{show._safe(str(name))}: {show._safe(str(text))}" for name, text in told.items()]
+    rest = {name: text for name, text in told.items() if name not in ("code", "name")}
+    return [f"[bold]{told['code']}[/]  {show.safe(told['name'])}", *show.rows(**rest)]

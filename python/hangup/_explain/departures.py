@@ -1,8 +1,8 @@
 """Whether a printed traceback only says that a client left: what :mod:`hangup._logs.judge` asks live objects.
 
 Promised: the table and the endings are the filter's own. Where the filter asks an object who closed its connection,
-text has no answer: that is :data:`UNDECIDED`, never a client. Types that are neither built in nor the server's are never
-a client.
+text has no answer: that is :data:`UNDECIDED`, never a client. Types that are neither built in nor the server's are
+never a client.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ UNDECIDED = "undecided"
 
 _HANGUP = "hangup.exceptions."
 _ERRORS = frozenset({*WITHOUT_ERRNO, "OSError", "IOError", "ConnectionError", "error"})
-_NO_ERRORS = frozenset({"BlockingIOError", "InterruptedError", "ssl.SSLWantReadError", "ssl.SSLWantWriteError"})
+_NO_ERRORS = frozenset(
+    {"BlockingIOError", "InterruptedError", "ssl.SSLWantReadError", "ssl.SSLWantWriteError"}
+)
 _GROUPS = frozenset({"ExceptionGroup", "BaseExceptionGroup"})
 _MODULES = ("", "builtins", "socket", "ssl")
 _BY_TYPE: dict[str, list[Ending]] = {}
-for _ending in ENDINGS:
-    _BY_TYPE.setdefault(_ending.type, []).append(_ending)
+for _known in ENDINGS:
+    _BY_TYPE.setdefault(_known.type, []).append(_known)
 
 
 def departure(found: list[Raised], logger: str) -> tuple[Optional[str], str]:

@@ -30,7 +30,7 @@ is yours, and so is the reset of your database.
 
 | exit status | `explain` | `logs` |
 | --- | --- | --- |
-| 0 | a code was asked about; or all that was given is about clients that left, and nothing has to be done | nothing, or only that |
+| 0 | a code was asked about; or all that was given is about clients that left | nothing, or only that |
 | 1 | there is something to do; or it is not known | bugs, or known failures |
 | 2 | the command line is wrong, or there is no such code or file | the same |
 
@@ -65,8 +65,13 @@ def _table() -> Iterator[str]:
     yield "| code | what the log says, or what is seen | who | hangup |"
     yield "| --- | --- | --- | --- |"
     for failure in FAILURES:
-        title = _cell(failure.title)
-        yield f"| [{failure.code}](#{failure.code.lower()}) | {title} | {failure.blame.value} | {_cell(failure.help.value)} |"
+        cells = (
+            f"[{failure.code}](#{failure.code.lower()})",
+            failure.title,
+            failure.blame.value,
+            failure.help.value,
+        )
+        yield f"| {' | '.join(map(_cell, cells))} |"
 
 
 def _section(failure: Failure) -> Iterator[str]:
@@ -78,7 +83,10 @@ def _section(failure: Failure) -> Iterator[str]:
         for name, text in (
             ("Who", failure.blame.value),
             ("Do", failure.do),
-            ("Do not", failure.avoid[len("Do not ") :] if failure.avoid.startswith("Do not ") else failure.avoid),
+            (
+                "Do not",
+                failure.avoid[len("Do not ") :] if failure.avoid.startswith("Do not ") else failure.avoid,
+            ),
             ("Versions", failure.versions),
             ("hangup", helped(failure)),
             ("Source", failure.source),

@@ -92,6 +92,17 @@ class _Stream:
             self._head, self._line, self._lines, self._state = [text], line, 1, _State.BEGUN
         self._before = text
 
+    @property
+    def in_stack(self) -> bool:
+        return self._state is _State.STACK
+
+    def extend(self, lines: list[str]) -> None:
+        """Lines that are indented, inside a traceback."""
+        self._lines += len(lines)
+        self._body += lines
+        if len(self._body) > _LINES_AT_MOST:
+            self._body[_LINES_AT_MOST:] = self._body[-1:]
+
     def flush(self) -> None:
         """Whatever is open is complete."""
         if self._state is not _State.CLOSED:
@@ -202,11 +213,24 @@ class Events:
         self._streams: dict[str, _Stream] = {}
         self._open = 0
         self._fed = 0
+        self._look_at = _FORGOTTEN_AFTER
 
     @property
     def idle(self) -> bool:
         """Nothing is open: a line that tells nothing need not be fed."""
         return self._open == 0
+
+    @property
+    def in_stack(self) -> bool:
+        """A traceback is open in the stream that has no prefix; and so indented lines are its own."""
+        stream = self._streams.get("")
+        return stream is not None and stream.in_stack
+
+    def extend(self, lines: list[str]) -> None:
+        """Indented lines, if :attr:`in_stack`."""
+        self._fed += len(lines)
+        self._streams[""].fed_at = self._fed
+        self._streams[""].extend([line[:_LENGTH_AT_MOST] for line in lines])
 
     def feed(self, text: str) -> None:
         """One line, without its end."""
@@ -228,7 +252,8 @@ class Events:
         stream.fed_at = self._fed
         stream.feed(text, line)
         self._open += was_idle - stream.idle
-        if self._fed % _FORGOTTEN_AFTER == 0:
+        if self._fed >= self._look_at:
+            self._look_at = self._fed + _FORGOTTEN_AFTER
             self._forget(_FORGOTTEN_AFTER)
 
     def flush(self) -> None:

@@ -81,7 +81,9 @@ def _of_body(event: Event, logger: str) -> tuple[Verdict, str]:
     if not found:  # cut off before its exception
         cut = parse([*event.body, "Cut: "])
         own = cut[0].own if cut else None
-        return NOTHING._replace(own=own, raised=cut[0]._replace(type="") if cut else None), "a traceback that is cut off"
+        return NOTHING._replace(
+            own=own, raised=cut[0]._replace(type="") if cut else None
+        ), "a traceback that is cut off"
     verdict = of_exceptions(found, logger)
     raised = verdict.raised or found[-1]
     return verdict, f"{raised.type}: {raised.says}" if raised.says else raised.type
@@ -205,7 +207,9 @@ def _signature(judged: Judged) -> tuple[str, ...]:
         return ("message", _FIGURES.sub("#", judged.says)[:200])
     frames = verdict.raised.frames
     place = verdict.own or (frames[-1] if frames else None)
-    where = (place.path, str(place.line), place.function) if place else (_FIGURES.sub("#", judged.says)[:200],)
+    where = (
+        (place.path, str(place.line), place.function) if place else (_FIGURES.sub("#", judged.says)[:200],)
+    )
     return ("bug", verdict.raised.type, *where)
 
 

@@ -73,6 +73,7 @@ class Head(NamedTuple):
         return self.level.upper() in _SEVERE
 
 
+@functools.lru_cache(maxsize=1024)  # a line is asked about several times
 def head_of(text: str) -> Optional[Head]:
     """None, if no record begins here."""
     found = _HEAD.match(text)
@@ -97,7 +98,11 @@ def logger_of(lines: list[str]) -> str:
             # "engineio.server", not a path or a part of another name
             after = text[named.end() : named.end() + 1]
             before = text[: named.start()][-1:]
-            if not (after.isalnum() or after in "./_") and not (before.isalnum() or before in "./_") and before:
+            if (
+                not (after.isalnum() or after in "./_")
+                and not (before.isalnum() or before in "./_")
+                and before
+            ):
                 return named[0]
         for phrase, logger in _SAYERS:
             if phrase in text:
@@ -147,6 +152,8 @@ def _seconds(text: str) -> Optional[datetime.datetime]:
     """Since 1970, also in microseconds, as journald has it."""
     try:
         number = float(text)
-        return datetime.datetime.fromtimestamp(number / 1e6 if number > 1e12 else number, datetime.timezone.utc)
+        return datetime.datetime.fromtimestamp(
+            number / 1e6 if number > 1e12 else number, datetime.timezone.utc
+        )
     except (ValueError, OverflowError, OSError):
         return None

@@ -19,13 +19,22 @@ _PREFIX = re.compile(
     r"(?P<key>\[pod/[^\]\s]+\]) "  # kubectl --prefix
     r"|(?P<name>[A-Za-z0-9][\w.-]{0,80}) {0,40}\| ?"  # docker compose
     rf"|(?P<written>{_ISO}) (?P<stream>stdout|stderr) [FP] "  # containerd
-    r"|(?:<\d{1,3}>)?(?P<when>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"  # journald, syslog, Heroku
-    rf"|{_ISO}) (?:(?P<host>[\w.:-]+) )?(?P<ident>[\w./@\\-]+(?:\[[\w.-]+\])?): ?"
+    r"|(?:<\d{1,3}>)?(?P<when>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?) "  # journald, syslog
+    r"[\w.:-]+ (?P<ident>[\w./@\\-]+(?:\[[\w.-]+\])?): ?"
+    rf"|(?P<stamp>{_ISO}) (?:[\w.:-]+ )?(?P<process>[\w./@\\-]+\[[\w.-]+\]): ?"  # journald -o short-iso, Heroku
     r"|(?P<nano>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}(?:Z|[+-]\d\d:\d\d)) "  # docker logs --timestamps
 )
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _TEXTS = ("message", "msg", "MESSAGE", "event", "textPayload", "text")
-_TRACEBACKS = ("exc_info", "exception", "exc_text", "traceback", "stack_trace", "stacktrace", "error.stack_trace")
+_TRACEBACKS = (
+    "exc_info",
+    "exception",
+    "exc_text",
+    "traceback",
+    "stack_trace",
+    "stacktrace",
+    "error.stack_trace",
+)
 _TIMES = ("time", "timestamp", "@timestamp", "asctime", "ts", "datetime", "created", "__REALTIME_TIMESTAMP")
 _LEVELS = ("level", "levelname", "severity", "log.level", "level_name", "lvl")
 _LOGGERS = ("logger", "name", "logger_name", "log.logger")
@@ -55,6 +64,8 @@ def peel(text: str) -> Line:
     """Takes off what is not the process's."""
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
+    if text[:1] in (" ", "\t", ""):
+        return Line("", "", text)
     key = when = ""
     for _ in range(4):
         found = _PREFIX.match(text)
@@ -62,8 +73,8 @@ def peel(text: str) -> Line:
             break
         text = text[found.end() :]
         parts = found.groupdict("")
-        when = parts["when"] or parts["nano"] or parts["written"] or when
-        key += parts["key"] or parts["name"] or parts["stream"] or parts["ident"] or "|"
+        when = parts["when"] or parts["stamp"] or parts["nano"] or parts["written"] or when
+        key += parts["key"] or parts["name"] or parts["stream"] or parts["ident"] or parts["process"] or "|"
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
         return _json(key, when, text)
     return Line(key, when, text)
@@ -81,7 +92,9 @@ def _json(key: str, when: str, text: str) -> Line:
         inner = peel(fields["log"].rstrip("\r\n"))
         return inner._replace(key=key + str(fields.get("stream", "")) + inner.key, when=inner.when or when)
     if "MESSAGE" in fields:  # journalctl -o json
-        return Line(key + str(fields.get("_PID", "")), when, _first(fields, ("MESSAGE",)), "\n" in fields["MESSAGE"])
+        return Line(
+            key + str(fields.get("_PID", "")), when, _first(fields, ("MESSAGE",)), "\n" in fields["MESSAGE"]
+        )
     said, trace = _first(fields, _TEXTS), _first(fields, _TRACEBACKS)
     if not said and not trace:
         return Line(key, when, text)

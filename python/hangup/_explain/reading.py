@@ -9,21 +9,24 @@ the lines around them are looked at.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
-import bz2
+import re
 import zlib
-from typing import IO, Callable, Optional
+from typing import IO, Any, Callable, Optional
 
 from .events import Event, Events
 from .telling import Finder
 
 _BLOCK = 1 << 18
 _LINE_AT_MOST = 1 << 20
-_OPENERS: tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...] = (
-    (b"\x1f\x8b", lambda raw: gzip.open(raw)),
-    (b"BZh", lambda raw: bz2.open(raw)),
-    (b"\xfd7zXZ\x00", lambda raw: lzma.open(raw)),
+#: Lines of a traceback that need no more than to be kept.
+_INDENTED = re.compile(rb"(?:[ \t][^\r\n\x1b]*\n)+")
+_OPENERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\x00", lzma.open),
 )
 
 
@@ -60,7 +63,7 @@ class Log:
 
     def _read(self, raw: _Peeked, name: str, events: Events) -> None:
         opener = next((opener for magic, opener in _OPENERS if raw.begins(magic)), None)
-        stream: IO[bytes] = opener(raw) if opener else raw  # type: ignore[arg-type]
+        stream: Any = opener(raw) if opener else raw
         rest = b""
         dropping = False
         while True:
@@ -108,6 +111,10 @@ class Log:
                     events.feed(_text(self._before))
                 self._before = b""
                 here = start
+            if events.in_stack and (indented := _INDENTED.match(block, here)):
+                here = indented.end()
+                events.extend(indented[0].decode("utf-8", "replace").split("\n")[:-1])
+                continue
             end = block.find(b"\n", here)
             events.feed(_text(block[here:end]))
             here = end + 1

@@ -25,8 +25,8 @@ _WIDTH = 110
 
 def failure(known: Failure) -> Iterator[str]:
     """All about one entry of the catalogue."""
-    yield f"[bold]{known.code}[/]  {_safe(known.title)}"
-    yield from _rows(
+    yield f"[bold]{known.code}[/]  {safe(known.title)}"
+    yield from rows(
         who=known.blame.value,
         why=known.why,
         do=known.do,
@@ -51,11 +51,11 @@ def judged(found: Judged, count: int) -> Iterator[str]:
     times = f"  ({count} times)" if count > 1 else ""
     if verdict.failure is None:
         owner = "YOUR CODE" if verdict.own else "NOT RECOGNISED"
-        yield f"[bold red]{owner}[/]  {_safe(found.says, 200)}{times}"
-        yield from _rows(**_unknown(found))
+        yield f"[bold red]{owner}[/]  {safe(found.says, 200)}{times}"
+        yield from rows(**_unknown(found))
         return
     yield from failure(verdict.failure)
-    yield from _rows(this=_this(found), sure=_sure(found), yours=_place(verdict.own) if verdict.own else "")
+    yield from rows(this=_this(found), sure=_sure(found), yours=_place(verdict.own) if verdict.own else "")
 
 
 def logs(families: Families, log: Log, examples: bool) -> Iterator[str]:
@@ -64,7 +64,7 @@ def logs(families: Families, log: Log, examples: bool) -> Iterator[str]:
     events = sum(family.count for family in found)
     yield f"{log.lines:,} lines, {log.size / 1e6:,.1f} MB · {events:,} events in {len(found)} families"
     for damage in log.damages:
-        yield f"[yellow]not all was read:[/] {_safe(damage, 200)}"
+        yield f"[yellow]not all was read:[/] {safe(damage, 200)}"
     for kind in Kind:
         chosen = families.sorted(kind)
         if chosen:
@@ -81,16 +81,16 @@ def _family(family: Family, lines: int, examples: bool) -> Iterator[str]:
     if known is not None:
         sure = family.first.verdict.confidence.value
         doubt = "" if sure != "possible" else " (possible: no traceback)"
-        yield f"{family.count:>9,}  {share}  {known.code}  {_safe(known.title, _WIDTH)}{doubt}"
+        yield f"{family.count:>9,}  {share}  {known.code}  {safe(known.title, _WIDTH)}{doubt}"
     else:
         owner = "YOUR CODE " if family.first.verdict.own else ""
         place = f"{_place(family.place)}  " if family.place else ""
-        yield f"{family.count:>9,}  {share}  [bold]{owner}[/]{_safe(place)}{_safe(family.first.says, _WIDTH)}"
+        yield f"{family.count:>9,}  {share}  [bold]{owner}[/]{safe(place)}{safe(family.first.says, _WIDTH)}"
     if family.since and family.until:
         yield f"{'':20}[dim]{_time(family.since)} … {_time(family.until)}[/]"
     if examples:
         for text in family.example.split("\n"):
-            yield f"{'':20}[dim]{_safe(text, 200)}[/]"
+            yield f"{'':20}[dim]{safe(text, 200)}[/]"
 
 
 def _this(found: Judged) -> str:
@@ -106,7 +106,9 @@ def _sure(found: Judged) -> str:
     verdict = found.verdict
     said = verdict.confidence.value
     if verdict.confidence.value == "possible":
-        said += ": there is no traceback. With one, `hangup explain -` can say more, and whether it is your code"
+        said += (
+            ": there is no traceback. With one, `hangup explain -` can say more, and whether it is your code"
+        )
     if verdict.others:
         said += f"; or {', '.join(verdict.others)}"
     return said
@@ -137,8 +139,9 @@ def _place(frame: Frame | None) -> str:
     return f"{path}:{frame.line} in {frame.function}" if frame.function else f"{path}:{frame.line}"
 
 
-def _rows(**rows: str) -> Iterator[str]:
-    for name, text in rows.items():
+def rows(**texts: str) -> Iterator[str]:
+    """A name and a text each; what is empty is left out."""
+    for name, text in texts.items():
         if text:
             folded = textwrap.wrap(plain(text), _WIDTH - 12) or [""]
             yield f"  [dim]{name:<9}[/] {_escaped(folded[0])}"
@@ -149,7 +152,8 @@ def _time(when: Any) -> str:
     return str(when.strftime("%Y-%m-%d %H:%M:%S"))
 
 
-def _safe(text: str, at_most: int | None = None) -> str:
+def safe(text: str, at_most: int | None = None) -> str:
+    """Foreign text: no control characters, no markup, cut to ``at_most`` characters."""
     return _escaped(plain(text, at_most))
 
 

@@ -18,7 +18,16 @@ from .verdict import NOTHING, of_line
 
 SEVERE = frozenset({"ERROR", "CRITICAL", "FATAL", "EXCEPTION", "EMERGENCY", "ALERT"})
 _BY_LEVEL = ("ERROR", "CRITICAL", "FATAL", "[error]", "[crit]", "[alert]", "[emerg]", "EXCEPTION")
-_BY_TYPE = ("Error", "Exception", "StopIteration", "Interrupt", "SystemExit", "cancel_wait_ex", "GreenletExit", "QueueEmpty")
+_BY_TYPE = (
+    "Error",
+    "Exception",
+    "StopIteration",
+    "Interrupt",
+    "SystemExit",
+    "cancel_wait_ex",
+    "GreenletExit",
+    "QueueEmpty",
+)
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:\.<locals>\.[\w.]+)?(?:: |:?$)")
 _BARE = re.compile(
     r"^(?:[a-z_][\w.]*\.)?(?:[A-Z]\w*(?:Error|Exception|Disconnect|Disconnected|Empty|Interrupt|Exit)"
@@ -29,18 +38,19 @@ _JSON = ('"error"', '"critical"', '"fatal"')
 
 
 def _shortest(words: set[str]) -> tuple[str, ...]:
-    return tuple(sorted(word for word in words if not any(other != word and other in word for other in words)))
+    return tuple(
+        sorted(word for word in words if not any(other != word and other in word for other in words))
+    )
 
 
 _KNOWN = {sign.needle for failure in FAILURES for sign in failure.signs if sign.needle}
 _TEXTS = {text for failure in FAILURES for text in failure.texts}
 _WORDS = _shortest({*_KNOWN, *_TEXTS, *_BY_LEVEL, *_BY_TYPE, MARK, *_JSON})
-_RECOGNISED = _shortest({*_KNOWN, *_TEXTS})
 
 
 def tells(text: str) -> bool:
     """Whether an event begins with the line."""
-    if not any(word in text for word in _WORDS):
+    if not _may(text):
         return False
     head = head_of(text)
     if head is not None and head.severe and not head.access:
@@ -50,9 +60,17 @@ def tells(text: str) -> bool:
     return head is None and is_bare_exception(text)
 
 
+@functools.lru_cache(maxsize=1024)
 def recognised(text: str) -> bool:
     """Whether the catalogue knows the line."""
-    return any(word in text for word in _RECOGNISED) and of_line(text) is not NOTHING
+    return of_line(text) is not NOTHING
+
+
+def _may(text: str) -> bool:
+    for word in _WORDS:  # noqa: SIM110  # several times as fast as any()
+        if word in text:
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=4096)

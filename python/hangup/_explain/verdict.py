@@ -98,8 +98,9 @@ def of_exceptions(found: list[Raised], logger: str) -> Verdict:
     return Verdict(None, Confidence.CERTAIN, blame=Blame.YOURS if own else None, raised=raised, own=own)
 
 
+@functools.lru_cache(maxsize=1024)
 def of_line(message: str) -> Verdict:
-    """The verdict on a line without a traceback, without its head."""
+    """The verdict on a line without a traceback."""
     for needle, pattern, failure in _LINES:
         if needle in message and pattern.search(message):
             departed = bool(_labels(failure)) and failure.harmless
@@ -133,9 +134,14 @@ def _recognised(raised: Raised) -> Optional[Verdict]:
         best = min(fits, key=lambda fit: (not fit[0].says, fit[1].code))[1]
         others = tuple(sorted({failure.code for _, failure in fits} - {best.code}))
         return Verdict(best, Confidence.POSSIBLE, blame=best.blame, raised=raised, others=others)
-    sign, best = max(fits, key=lambda fit: (bool(fit[0].source), bool(fit[0].passes), bool(fit[0].raised_in), bool(fit[0].says)))
+    sign, best = max(
+        fits,
+        key=lambda fit: (bool(fit[0].source), bool(fit[0].passes), bool(fit[0].raised_in), bool(fit[0].says)),
+    )
     placed = sign.raised_in or sign.passes or "." in sign.raises
-    return Verdict(best, Confidence.CERTAIN if placed else Confidence.LIKELY, False, best.blame, raised, raised.own)
+    return Verdict(
+        best, Confidence.CERTAIN if placed else Confidence.LIKELY, False, best.blame, raised, raised.own
+    )
 
 
 def _fits(sign: Sign, raised: Raised, bare: bool) -> bool:

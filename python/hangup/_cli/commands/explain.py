@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import sys
 
 import click
 
@@ -34,10 +34,13 @@ def command(text: tuple[str, ...], output: Output) -> None:
 
 
 def _standard_input() -> bytes:
-    stream = click.get_binary_stream("stdin")
+    stream = sys.stdin.buffer
     if stream.isatty():
-        refuse('what? Give it a line: hangup explain "OSError: [Errno 9] Bad file descriptor", or a file: < FILE')
-    return stream.read(64 << 20)
+        refuse(
+            'what? Give it a line: hangup explain "OSError: [Errno 9] Bad file descriptor", or a file: < FILE'
+        )
+    read: bytes = stream.read(64 << 20)
+    return read
 
 
 def _code(code: str, output: Output) -> None:
@@ -48,8 +51,10 @@ def _code(code: str, output: Output) -> None:
         output.document(asked.failure_as_json(known))
         output.say(*show.failure(known))
         return
-    rule: Optional[Any] = asked.rule(code)
+    rule = asked.rule(code)
     if rule is None:
-        refuse(f"there is no {code}; docs/errors.md lists them, and `hangup doctor --list` those of the doctor")
+        refuse(
+            f"there is no {code}; docs/errors.md lists them, and `hangup doctor --list` those of the doctor"
+        )
     output.document(rule)
     output.say(*asked.rule_lines(rule))

@@ -50,7 +50,7 @@ def command(files: tuple[str, ...], examples: bool, output: Output) -> None:
 
 def _opened(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
     if name == "-":
-        return contextlib.nullcontext(click.get_binary_stream("stdin"))
+        return contextlib.nullcontext(sys.stdin.buffer)
     try:
         return open(name, "rb")
     except OSError as error:

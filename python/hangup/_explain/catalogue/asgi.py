@@ -9,16 +9,16 @@ FAILURES = (
         code="HUP007",
         title="autobahn.exception.Disconnected: Attempt to send on a closed protocol",
         blame=Blame.CLIENT,
-        why="The application sends, or waits for a message, when the client has left. Each server has an exception of "
-        "its own for that. `Unexpected ASGI message 'websocket.send', after sending 'websocket.close'` is the other "
-        "case: the application itself had closed.",
-        do="Catch the exception where you send; or wrap the application in `hangup.asgi.Hangup`, under which a send to a "
-        "client that left is no error. After a close of your own: send nothing more.",
+        why="The application sends, or waits for a message, when the client has left. Each server has an "
+        "exception of its own for that. `Unexpected ASGI message 'websocket.send', after sending "
+        "'websocket.close'` is the other case: the application itself had closed.",
+        do="Catch the exception where you send; or wrap the application in `hangup.asgi.Hangup`, under "
+        "which a send to a client that left is no error. After a close of your own: send nothing more.",
         avoid="Do not catch `Exception` around a whole consumer: its `disconnect()` is lost then (HUP008).",
         versions="daphne, uvicorn, Starlette, gunicorn's asgi worker, websockets: all versions",
         help=Help.PREVENTS,
-        helped="`hangup.asgi.Hangup` and `hangup.channels.HangupConsumerMixin`; elsewhere the line is demoted, if it is "
-        "sure that the client left",
+        helped="`hangup.asgi.Hangup` and `hangup.channels.HangupConsumerMixin`; elsewhere the line is "
+        "demoted, if it is sure that the client left",
         source="django/channels#1820; encode/uvicorn#757, #2271; asgiref#405",
         endings=(
             "uvicorn.protocols.utils.ClientDisconnected",
@@ -50,11 +50,12 @@ FAILURES = (
         code="HUP008",
         title="Channels: disconnect() is never called, and groups grow",
         blame=Blame.SERVER,
-        why="The client leaves while the consumer sends. The server raises from `send`, the consumer ends, and "
-        "`websocket.disconnect` is never received: `group_discard` and your clean-up do not run. The server says "
-        "nothing.",
+        why="The client leaves while the consumer sends. The server raises from `send`, the consumer ends, "
+        "and `websocket.disconnect` is never received: `group_discard` and your clean-up do not run. The "
+        "server says nothing.",
         do="Wrap the application: `hangup.asgi.Hangup(app)`, or `hangup.channels.HangupConsumerMixin`.",
-        avoid="Do not rely on `disconnect()` alone for what has to be undone; give group memberships an expiry.",
+        avoid="Do not rely on `disconnect()` alone for what has to be undone; give group memberships an "
+        "expiry.",
         versions="Channels under uvicorn and gunicorn's asgi worker, since ASGI 2.4 (2024)",
         help=Help.PREVENTS,
         helped="the disconnect is delivered",
@@ -65,8 +66,8 @@ FAILURES = (
         code="HUP009",
         title="Application instance … took too long to shut down and was killed",
         blame=Blame.YOURS,
-        why="The client left ten seconds ago, and the application still runs: it blocks in synchronous code or waits for "
-        "Redis. Cancelling a coroutine does not end the thread that it waits for.",
+        why="The client left ten seconds ago, and the application still runs: it blocks in synchronous "
+        "code or waits for Redis. Cancelling a coroutine does not end the thread that it waits for.",
         do="Give what it waits for a timeout. For synchronous code: ask `hangup`'s `gone` in its loop.",
         avoid="Do not raise daphne's `--application-close-timeout`: the work for nobody only lasts longer.",
         versions="daphne, all versions",
@@ -79,8 +80,8 @@ FAILURES = (
         code="HUP032",
         title="django.http.request.UnreadablePostError",
         blame=Blame.CLIENT,
-        why="The client left in the middle of its upload, and the view read the body. Django logs it as an error of the "
-        "view's, and answers 500 to nobody.",
+        why="The client left in the middle of its upload, and the view read the body. Django logs it as an "
+        "error of the view's, and answers 500 to nobody.",
         do="Nothing. With hangup's middleware it is a 499, and counted.",
         avoid="Do not catch `OSError` around the whole view.",
         versions="Django, all; gunicorn (`NoMoreData`), Starlette (`ClientDisconnect`)",

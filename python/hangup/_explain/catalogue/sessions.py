@@ -9,15 +9,16 @@ FAILURES = (
         code="HUP003",
         title="Invalid session … (further occurrences of this error will be logged with level INFO)",
         blame=Blame.CONFIGURATION,
-        why="A request names a session that this process does not have. After a restart that is a client that has not "
-        "noticed yet. With several workers it is a client whose requests reach different ones: they share their listener, "
-        "and each keeps its sessions for itself. Such clients never connect by polling. It is logged loudly once for "
-        "each process, so one line can stand for thousands; count the 400s of `/socket.io/` in the access log.",
-        do="One worker with threads; or several processes behind a proxy that keeps a client at one of them, with a "
-        "message queue; or WebSocket alone: `io({transports: ['websocket']})`.",
+        why="A request names a session that this process does not have. After a restart that is a client "
+        "that has not noticed yet. With several workers it is a client whose requests reach different "
+        "ones: they share their listener, and each keeps its sessions for itself. Such clients never "
+        "connect by polling. It is logged loudly once for each process, so one line can stand for "
+        "thousands; count the 400s of `/socket.io/` in the access log.",
+        do="One worker with threads; or several processes behind a proxy that keeps a client at one of "
+        "them, with a message queue; or WebSocket alone: `io({transports: ['websocket']})`.",
         avoid="Do not add workers to a Socket.IO service. `reuse_port` does not keep a client at its worker.",
-        versions="python-engineio, all versions; gunicorn with `--workers` above 1 (`WEB_CONCURRENCY` sets it on Heroku "
-        "and others)",
+        versions="python-engineio, all versions; gunicorn with `--workers` above 1 (`WEB_CONCURRENCY` sets "
+        "it on Heroku and others)",
         help=Help.DEMOTES,
         helped="and `hangup doctor` looks for several workers without affinity",
         source="miguelgrinberg/Flask-SocketIO#35, #402, #1241; engineio/server.py, `handle_request`",
@@ -33,16 +34,16 @@ FAILURES = (
         code="HUP006",
         title="KeyError: 'Session is disconnected'",
         blame=Blame.CLIENT,
-        why="Between looking a session up and using it the session ended: the client left, or its ping timed out. The "
-        "same moment makes `Cannot send to sid`, `post request handler error` with `QueueEmpty`, and «packet queue is "
-        "empty, aborting» in Python's client.",
+        why="Between looking a session up and using it the session ended: the client left, or its ping "
+        "timed out. The same moment makes `Cannot send to sid`, `post request handler error` with "
+        "`QueueEmpty`, and «packet queue is empty, aborting» in Python's client.",
         do="Nothing. To know whom a message reached, use `hangup.safe_emit()`, whose result is a value.",
         avoid="Do not wrap each emit in `try`: mostly it is raised in another thread.",
         versions="python-engineio, all versions",
         help=Help.DEMOTES,
         helped="what cannot be sent is a number in the result of `safe_emit()`",
-        source="miguelgrinberg/python-engineio#83; miguelgrinberg/Flask-SocketIO#1158; engineio/base_server.py, "
-        "`_get_socket`",
+        source="miguelgrinberg/python-engineio#83; miguelgrinberg/Flask-SocketIO#1158; "
+        "engineio/base_server.py, `_get_socket`",
         endings=("builtins.KeyError",),
         texts=(
             "Session is disconnected ",
@@ -62,9 +63,10 @@ FAILURES = (
         code="HUP035",
         title="Memory grows while a client reads slowly: its queue has no limit",
         blame=Blame.SERVER,
-        why="python-engineio keeps a queue for each client, without a limit, and `emit()` never waits. A client that "
-        "reads slower than you send keeps everything in memory.",
-        do="Send less to it: the newest state instead of every change; or hangup, whose queues have a limit and a rule.",
+        why="python-engineio keeps a queue for each client, without a limit, and `emit()` never waits. A "
+        "client that reads slower than you send keeps everything in memory.",
+        do="Send less to it: the newest state instead of every change; or hangup, whose queues have a "
+        "limit and a rule.",
         avoid="Do not wait in the handler for the client to catch up.",
         versions="python-engineio, all versions",
         help=Help.PREVENTS,
@@ -76,8 +78,8 @@ FAILURES = (
         code="HUP036",
         title="RuntimeError: dictionary changed size during iteration",
         blame=Blame.SERVER,
-        why="A client joins or leaves while its room is iterated for a broadcast. The emit ends in the middle; in the "
-        "thread of a message queue it was the last one.",
+        why="A client joins or leaves while its room is iterated for a broadcast. The emit ends in the "
+        "middle; in the thread of a message queue it was the last one.",
         do="Upgrade python-socketio and python-engineio.",
         avoid="Do not catch it around `emit()`: the other half of the room has got nothing.",
         versions="python-socketio and python-engineio before 5.10 and 4.8; rare since",
