@@ -88,6 +88,10 @@ class _Stream:
             self.flush()
         if MARK in text:
             self._open(text, line)
+        elif telling.recognised(text):  # no traceback follows those
+            self._emit(Event((text,), (), line.when, line.level, line.logger))
+            self._before = ""
+            return
         elif telling.tells(text):
             self._head, self._line, self._lines, self._state = [text], line, 1, _State.BEGUN
         self._before = text

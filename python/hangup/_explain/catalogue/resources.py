@@ -84,7 +84,6 @@ FAILURES = (
             Sign(line=r"^Removing descriptor: \d+", needle="Removing descriptor: "),
             Sign(line=r"socket\.accept\(\) out of system resource", needle="out of system resource"),
             Sign(line=r"\(24: Too many open files\)", needle="(24: Too many open files)"),
-            Sign(line=r"^\S*OSError: \[Errno 24\]", needle="[Errno 24]"),
         ),
     ),
     Failure(
