@@ -77,24 +77,26 @@ class _Stream:
     def idle(self) -> bool:
         return self._state is _State.CLOSED
 
-    def feed(self, text: str, line: Line) -> None:
+    def feed(self, text: str, line: Line, plain: bool) -> None:
         if len(text) > _LENGTH_AT_MOST:
             text = text[:_LENGTH_AT_MOST]
-        if self._state is not _State.CLOSED and self._goes_on(text):
+        if self._state is not _State.CLOSED and self._goes_on(text, plain):
             self._lines += 1
             self._blank = not text or text.isspace()
             return
         if self._state is not _State.CLOSED:
             self.flush()
-        if MARK in text:
+        if plain:
+            self._before = text
+        elif MARK in text:
             self._open(text, line)
         elif telling.recognised(text):  # no traceback follows those
             self._emit(Event((text,), (), line.when, line.level, line.logger))
             self._before = ""
-            return
         elif telling.tells(text):
             self._head, self._line, self._lines, self._state = [text], line, 1, _State.BEGUN
-        self._before = text
+        else:
+            self._before = text
 
     @property
     def in_stack(self) -> bool:
@@ -129,12 +131,12 @@ class _Stream:
         self._line, self._lines, self._state = line, 1 + bool(announced), _State.STACK
         self._body = [text]
 
-    def _goes_on(self, text: str) -> bool:
+    def _goes_on(self, text: str, plain: bool) -> bool:
         state = self._state
         if state is _State.BEGUN:
-            return self._goes_on_to_a_traceback(text)
+            return self._goes_on_to_a_traceback(text, plain)
         if state is _State.STACK:
-            return self._goes_on_in_the_stack(text)
+            return self._goes_on_in_the_stack(text, plain)
         if text in LINKS or text.strip(" |") in LINKS:
             self._keep(text)
             self._state = _State.LINKED
@@ -147,13 +149,13 @@ class _Stream:
             return True
         if state is _State.LINKED or self._blank or self._said > _SAID_AT_MOST or MARK in text:
             return False
-        if text[0] not in " \t" and (head_of(text) or telling.recognised(text)) and not _is_failed(text):
+        if text[0] not in " \t" and (head_of(text) or (not plain and telling.recognised(text))) and not _is_failed(text):
             return False
         self._said += 1
         self._keep(text)
         return True
 
-    def _goes_on_to_a_traceback(self, text: str) -> bool:
+    def _goes_on_to_a_traceback(self, text: str, plain: bool) -> bool:
         if MARK in text and not (text[:1] not in " \tT+" and head_of(text)):
             self._body.append(text)
             self._state = _State.STACK
@@ -161,13 +163,13 @@ class _Stream:
         if not text or text.isspace():
             self._said += 1
             return self._said < 4
-        if MARK in text or head_of(text) or telling.recognised(text) or self._said >= 8:
+        if self._said >= 8 or MARK in text or head_of(text) or (not plain and telling.recognised(text)):
             return False
         self._said += 1
         self._head.append(text)
         return True
 
-    def _goes_on_in_the_stack(self, text: str) -> bool:
+    def _goes_on_in_the_stack(self, text: str, plain: bool) -> bool:
         if text[:1] in (" ", "\t"):
             self._keep(text)
             return True
@@ -179,7 +181,7 @@ class _Stream:
             self._keep(text)
             self._state, self._said = _State.RAISED, 0
             return True
-        if telling.recognised(text):
+        if not plain and telling.recognised(text):
             self._emit(Event((text,), when=self._line.when))  # of another thread
             return True
         self._keep(text)
@@ -218,6 +220,7 @@ class Events:
         self._open = 0
         self._fed = 0
         self._look_at = _FORGOTTEN_AFTER
+        self._prefix = ("", Line("", "", ""))
 
     @property
     def idle(self) -> bool:
@@ -236,17 +239,33 @@ class Events:
         self._streams[""].fed_at = self._fed
         self._streams[""].extend([line[:_LENGTH_AT_MOST] for line in lines])
 
-    def feed(self, text: str) -> None:
-        """One line, without its end."""
-        line = peel(text)
+    def feed(self, text: str, plain: bool = False) -> None:
+        """One line, without its end.
+
+        Args:
+            text: the line.
+            plain: it has none of the words that :class:`hangup._explain.telling.Finder` finds.
+        """
+        line = self._peel(text)
         self._fed += 1
         if line.record:
             self._whole(line)
             return
         for part in _parted(line.text) if _UNENDED in line.text else (line.text,):
-            self._take(part, line)
+            self._take(part, line, plain)
 
-    def _take(self, text: str, line: Line) -> None:
+    def _peel(self, text: str) -> Line:
+        """Indented lines mostly have the prefix of the line before."""
+        prefix, before = self._prefix
+        at = len(prefix)
+        if at and text[at : at + 1] == " " and text.startswith(prefix):
+            return before._replace(text=text[at:])
+        line = peel(text)
+        at = len(text) - len(line.text)
+        self._prefix = (text[:at], line) if at and not line.record and text.endswith(line.text) else ("", line)
+        return line
+
+    def _take(self, text: str, line: Line, plain: bool) -> None:
         stream = self._streams.get(line.key)
         if stream is None:
             if len(self._streams) >= _STREAMS_AT_MOST:
@@ -254,7 +273,7 @@ class Events:
             stream = self._streams[line.key] = _Stream(self._emit)
         was_idle = stream.idle
         stream.fed_at = self._fed
-        stream.feed(text, line)
+        stream.feed(text, line, plain)
         self._open += was_idle - stream.idle
         if self._fed >= self._look_at:
             self._look_at = self._fed + _FORGOTTEN_AFTER

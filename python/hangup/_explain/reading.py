@@ -14,7 +14,7 @@ import gzip
 import lzma
 import re
 import zlib
-from typing import IO, Any, Callable, Optional
+from typing import IO, Any, Callable
 
 from .events import Event, Events
 from .telling import Finder
@@ -93,12 +93,11 @@ class Log:
             self._search(rest + b"\n", events)
 
     def _search(self, block: bytes, events: Events) -> None:
-        finder: Optional[Finder] = None
+        finder = Finder(block)
         here, size = 0, len(block)
         while here < size:
+            found = finder.find(here)
             if events.idle:
-                finder = finder or Finder(block)
-                found = finder.find(here)
                 if found < 0:
                     self._before = block[block.rfind(b"\n", 0, size - 1) + 1 :]
                     return
@@ -106,9 +105,9 @@ class Log:
                 # the line before may announce it
                 if start > here:
                     before = block.rfind(b"\n", here, start - 1) + 1 or here
-                    events.feed(_text(block[before : start - 1]))
+                    events.feed(_text(block[before : start - 1]), plain=True)
                 elif here == 0 and self._before:
-                    events.feed(_text(self._before))
+                    events.feed(_text(self._before), plain=True)
                 self._before = b""
                 here = start
             if events.in_stack and (indented := _INDENTED.match(block, here)):
@@ -116,7 +115,7 @@ class Log:
                 events.extend(indented[0].decode("utf-8", "replace").split("\n")[:-1])
                 continue
             end = block.find(b"\n", here)
-            events.feed(_text(block[here:end]))
+            events.feed(_text(block[here:end]), plain=not here <= found < end)
             here = end + 1
         self._before = b""
 

@@ -63,7 +63,7 @@ def tells(text: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def recognised(text: str) -> bool:
     """Whether the catalogue knows the line."""
-    return _may(text) and of_line(text) is not NOTHING
+    return of_line(text) is not NOTHING
 
 
 def _may(text: str) -> bool:
