@@ -138,7 +138,8 @@ class _Peeked:
 
     def read(self, size: int = -1) -> bytes:
         if self._first:
-            first, self._first = self._first, b""
+            size = len(self._first) if size < 0 else size
+            first, self._first = self._first[:size], self._first[size:]
             return first
         read1 = getattr(self._raw, "read1", None)
         return read1(size) if read1 else self._raw.read(size)
