@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import IO
 
@@ -29,6 +30,9 @@ def command(files: tuple[str, ...], examples: bool, output: Output) -> None:
 
     if not files and sys.stdin.isatty():
         refuse("which? hangup logs /var/log/gunicorn/error.log, or: journalctl -u app | hangup logs -")
+    for name in files:  # before hours are spent on the first
+        if name != "-" and (os.path.isdir(name) or not os.access(name, os.R_OK)):
+            _opened(name)
     families = Families()
     log = Log(families.add)
     with contextlib.suppress(KeyboardInterrupt):  # what was read until then
