@@ -11,8 +11,9 @@ from . import show
 from .events import Event
 from .failure import Failure
 from .families import Judge, Judged
+from .prefixes import peel
 from .reading import Log
-from .tracebacks import parse
+from .tracebacks import MARK, parse
 from .verdict import NOTHING, of_exceptions, of_line
 
 _CODE = re.compile(r"\s*HUP\d{3,4}\s*", re.IGNORECASE)
@@ -57,11 +58,12 @@ class Answer(NamedTuple):
 
 def about(text: bytes) -> Answer:
     """What a text says: a line, a traceback, or a piece of a log."""
-    events: list[Event] = []
-    Log(events.append).read(io.BytesIO(text), "")
+    events = _one(text)
+    if not events:
+        Log(events.append).read(io.BytesIO(text), "")
     judge = Judge()
     found: dict[tuple[object, ...], tuple[Judged, int]] = {}
-    for judged in filter(None, map(judge.judge, events or _one(text))):
+    for judged in filter(None, map(judge.judge, events)):
         known = judged.verdict.failure
         place = (known.code, judged.verdict.confidence) if known else (judged.verdict.own or judged.says,)
         key = (judged.kind, *place)
@@ -73,10 +75,12 @@ def about(text: bytes) -> Answer:
 
 def _one(text: bytes) -> list[Event]:
     """What is no event in a log may be one when it is asked about: a part of a traceback, without its first line."""
-    lines = text.decode("utf-8", "replace").replace("\r", "").split("\n")
-    if any(line.lstrip().startswith('File "') for line in lines):
-        return [Event((), ("Traceback (most recent call last):", *lines))]
-    return []
+    lines = [peel(line).text.rstrip() for line in text.decode("utf-8", "replace").split("\n")]
+    if any(MARK in line for line in lines) or not any(line.lstrip().startswith('File "') for line in lines):
+        return []
+    # what was copied from the middle may have lost its indentation
+    indented = (f"  {line}" if line.startswith('File "') else line for line in lines)
+    return [Event((), (f"{MARK}:", *indented))]
 
 
 def _unlikely(text: bytes) -> list[Judged]:

@@ -88,9 +88,8 @@ def _family(family: Family, lines: int, examples: bool) -> Iterator[str]:
         yield f"{family.count:>9,}  {share}  [bold]{owner}[/]{safe(place)}{safe(family.first.says, _WIDTH)}"
     if family.since and family.until:
         yield f"{'':20}[dim]{_time(family.since)} … {_time(family.until)}[/]"
-    if examples:
-        for text in family.example.split("\n"):
-            yield f"{'':20}[dim]{safe(text, 200)}[/]"
+    for text in family.example.split("\n")[: None if examples else 1]:
+        yield f"{'':20}[dim]{safe(text, 200 if examples else _WIDTH)}[/]"
 
 
 def _this(found: Judged) -> str:
