@@ -16,6 +16,7 @@ mod session_id;
 mod siblings;
 mod socket;
 mod websocket;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -48,4 +49,6 @@ mod _hangup {
     use crate::socket::{Pin, Socket};
     #[pymodule_export]
     use crate::websocket::{accept_key, Dispatcher, Turn, WebSocket};
+    #[pymodule_export]
+    use crate::words::Words;
 }

@@ -18,6 +18,7 @@ __all__ = [
     "Trend",
     "Turn",
     "WebSocket",
+    "Words",
     "accept_key",
     "announce",
     "can_send_files",
@@ -510,3 +511,18 @@ class WebSocket:
 
     def abort(self) -> None:
         """Ends it now: what waits is thrown away."""
+
+@final
+class Words:
+    """Words to look for, all at once.
+
+    Args:
+        words: none has a line end in it.
+
+    Raises:
+        ValueError: they are too many.
+    """
+
+    def __new__(cls, words: list[bytes], /) -> Words: ...
+    def lines(self, block: bytes, /) -> list[int]:
+        """Where those lines of the block begin that have one of the words, ascending."""

@@ -149,7 +149,11 @@ class _Stream:
             return True
         if state is _State.LINKED or self._blank or self._said > _SAID_AT_MOST or MARK in text:
             return False
-        if text[0] not in " \t" and (head_of(text) or (not plain and telling.recognised(text))) and not _is_failed(text):
+        if (
+            text[0] not in " \t"
+            and (head_of(text) or (not plain and telling.recognised(text)))
+            and not _is_failed(text)
+        ):
             return False
         self._said += 1
         self._keep(text)
@@ -262,7 +266,9 @@ class Events:
             return before._replace(text=text[at:])
         line = peel(text)
         at = len(text) - len(line.text)
-        self._prefix = (text[:at], line) if at and not line.record and text.endswith(line.text) else ("", line)
+        self._prefix = (
+            (text[:at], line) if at and not line.record and text.endswith(line.text) else ("", line)
+        )
         return line
 
     def _take(self, text: str, line: Line, plain: bool) -> None:

@@ -87,10 +87,19 @@ def _json(key: str, when: str, text: str) -> Line:
         return Line(key, when, text)
     if not isinstance(fields, dict):
         return Line(key, when, text)
+    log = fields.get("log")
+    if isinstance(log, str):  # Docker's json-file: each line of the process is one document
+        inner = peel(log.rstrip("\r\n"))
+        key += str(fields.get("stream", "")) + inner.key
+        return Line(
+            key,
+            inner.when or str(fields.get("time", "")),
+            inner.text,
+            inner.record,
+            inner.level,
+            inner.logger,
+        )
     when = _first(fields, _TIMES) or when
-    if isinstance(fields.get("log"), str):  # Docker's json-file: each line of the process is one document
-        inner = peel(fields["log"].rstrip("\r\n"))
-        return inner._replace(key=key + str(fields.get("stream", "")) + inner.key, when=inner.when or when)
     if "MESSAGE" in fields:  # journalctl -o json
         return Line(
             key + str(fields.get("_PID", "")), when, _first(fields, ("MESSAGE",)), "\n" in fields["MESSAGE"]

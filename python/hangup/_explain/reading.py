@@ -101,21 +101,20 @@ class Log:
                 if found < 0:
                     self._before = block[block.rfind(b"\n", 0, size - 1) + 1 :]
                     return
-                start = block.rfind(b"\n", here, found) + 1 or here
                 # the line before may announce it
-                if start > here:
-                    before = block.rfind(b"\n", here, start - 1) + 1 or here
-                    events.feed(_text(block[before : start - 1]), plain=True)
+                if found > here:
+                    before = block.rfind(b"\n", here, found - 1) + 1 or here
+                    events.feed(_text(block[before : found - 1]), plain=True)
                 elif here == 0 and self._before:
                     events.feed(_text(self._before), plain=True)
                 self._before = b""
-                here = start
+                here = found
             if events.in_stack and (indented := _INDENTED.match(block, here)):
                 here = indented.end()
                 events.extend(indented[0].decode("utf-8", "replace").split("\n")[:-1])
                 continue
             end = block.find(b"\n", here)
-            events.feed(_text(block[here:end]), plain=not here <= found < end)
+            events.feed(_text(block[here:end]), plain=here != found)
             here = end + 1
         self._before = b""
 

@@ -2,15 +2,15 @@
 
 Promised: a line that the catalogue knows, or that is an error by its level, is found.
 
-How: words that such lines contain, first; only a line with one of them is looked at closely.
+How: words that such lines contain, first, natively; only a line with one of them is looked at closely.
 """
 
 from __future__ import annotations
 
 import functools
-import heapq
 import re
 
+from .._hangup import Words
 from .catalogue import FAILURES
 from .heads import head_of
 from .tracebacks import MARK
@@ -85,25 +85,16 @@ def is_bare_exception(text: str) -> bool:
 
 
 class Finder:
-    """The next place in a block of a log that may tell something."""
+    """The lines of a block of a log that may tell something."""
 
-    _words = tuple(word.encode() for word in _WORDS)
+    _words = Words([word.encode() for word in _WORDS])
 
     def __init__(self, block: bytes) -> None:
-        self._block = block
-        self._next = [(at, word) for word in self._words if (at := block.find(word)) >= 0]
-        heapq.heapify(self._next)
+        self._lines = iter(self._words.lines(block))
+        self._next = next(self._lines, -1)
 
     def find(self, start: int) -> int:
-        """The first at or after ``start``, or -1."""
-        waiting = self._next
-        while waiting:
-            at, word = waiting[0]
-            if at >= start:
-                return at
-            at = self._block.find(word, start)
-            if at < 0:
-                heapq.heappop(waiting)
-            else:
-                heapq.heapreplace(waiting, (at, word))
-        return -1
+        """Where the first of them begins, at or after ``start``, which never goes back; -1, if there is none."""
+        while 0 <= self._next < start:
+            self._next = next(self._lines, -1)
+        return self._next
