@@ -10,9 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Union
 
 import pytest
+from click.testing import CliRunner
+from hangup._cli.commands.explain import command
 from test_reading import BUG
 from text import SAMPLES
 
@@ -83,6 +86,21 @@ def test_nothing_of_a_log_reaches_the_terminal_as_it_is() -> None:
         text = said.stdout.decode()
         assert not [char for char in text if not char.isprintable() and char != "\n"]
         assert "[bold]x[/nonsense]" in text
+
+
+def test_codes_of_the_doctor_are_the_doctors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is one; of those of the catalogue it is not asked."""
+    rule = SimpleNamespace(
+        code="HUP101", name="a [b]sync worker", severity="error", wrong="w", seen="s", mend="m", hangup="h", source="u"
+    )  # fmt: skip
+    registry = SimpleNamespace(rules=lambda: {"HUP101": rule})
+    monkeypatch.setitem(sys.modules, "hangup._doctor", ModuleType("hangup._doctor"))
+    monkeypatch.setitem(sys.modules, "hangup._doctor.registry", registry)
+    said = CliRunner().invoke(command, ["hup101"])
+    assert said.exit_code == 0
+    assert "a [b]sync worker" in said.output
+    as_json = CliRunner().invoke(command, ["HUP101", "-f", "json"])
+    assert json.loads(as_json.output)["mend"] == "m"
 
 
 def test_several_files_are_one_log(tmp_path: Path) -> None:

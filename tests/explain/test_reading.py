@@ -15,6 +15,7 @@ from hangup._explain.heads import moment
 from hangup._explain.modules import module_of
 from hangup._explain.reading import Log
 from hangup._explain.tracebacks import parse
+from hangup._hangup import Words
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -102,6 +103,17 @@ def test_no_text_breaks_the_parser(lines: list[str]) -> None:
     """It leaves out what it does not understand."""
     parse(lines)
     parse(["  + Exception Group Traceback (most recent call last):", *lines])
+
+
+@given(
+    st.lists(st.sampled_from([b"Error", b"a", b"", b"Traceback", b"x Error Error", b"Erro"])), st.booleans()
+)
+def test_lines_with_a_word_are_found_natively(lines: list[bytes], ended: bool) -> None:
+    """Each once, by where it begins."""
+    block = b"\n".join(lines) + b"\n" * ended
+    begins = [sum(map(len, lines[:index])) + index for index in range(len(lines))]
+    wanted = [at for at, line in zip(begins, lines) if b"Error" in line or b"Traceback" in line]
+    assert Words([b"Error", b"Traceback"]).lines(block) == wanted
 
 
 def test_a_log_that_is_truncated_while_it_is_read_ends_there(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from .heads import head_of
 from .prefixes import Line, peel
 from .tracebacks import LINKS, MARK
 
-_LINES_AT_MOST = 3000
+_SIZE_AT_MOST = 300_000  # characters of a traceback
 _SAID_AT_MOST = 60  # lines of what an exception says, or of a message before its traceback
 _LENGTH_AT_MOST = 4000
 _STREAMS_AT_MOST = 64
@@ -68,7 +68,7 @@ class _Stream:
         self._head: list[str] = []
         self._body: list[str] = []
         self._before = ""  # may announce what follows
-        self._said = self._lines = 0
+        self._said = self._lines = self._size = 0
         self._blank = False
         self._line = Line("", "", "")
         self.fed_at = 0
@@ -77,7 +77,8 @@ class _Stream:
     def idle(self) -> bool:
         return self._state is _State.CLOSED
 
-    def feed(self, text: str, line: Line, plain: bool) -> None:
+    def feed(self, text: str, line: Line, plain: bool, now: int) -> None:
+        self.fed_at = now
         if len(text) > _LENGTH_AT_MOST:
             text = text[:_LENGTH_AT_MOST]
         if self._state is not _State.CLOSED and self._goes_on(text, plain):
@@ -102,12 +103,13 @@ class _Stream:
     def in_stack(self) -> bool:
         return self._state is _State.STACK
 
-    def extend(self, lines: list[str]) -> None:
+    def extend(self, lines: list[str], now: int) -> None:
         """Lines that are indented, inside a traceback."""
+        self.fed_at = now
         self._lines += len(lines)
-        self._body += lines
-        if len(self._body) > _LINES_AT_MOST:
-            self._body[_LINES_AT_MOST:] = self._body[-1:]
+        self._size += sum(map(len, lines))
+        if self._size < _SIZE_AT_MOST:
+            self._body += lines
 
     def flush(self) -> None:
         """Whatever is open is complete."""
@@ -118,6 +120,7 @@ class _Stream:
                 Event(tuple(self._head), tuple(self._body), line.when, line.level, line.logger, self._lines)
             )
         self._head, self._body, self._said, self._blank, self._before = [], [], 0, False, ""
+        self._size = 0
 
     def _open(self, text: str, line: Line) -> None:
         announced = self._before.strip()
@@ -195,10 +198,9 @@ class _Stream:
         return True
 
     def _keep(self, text: str) -> None:
-        if len(self._body) < _LINES_AT_MOST:
+        self._size += len(text)
+        if self._size < _SIZE_AT_MOST or text[0] not in " \t":  # the exception itself comes last
             self._body.append(text)
-        else:
-            self._body[-1] = text  # the exception itself comes last
 
 
 def _parted(text: str) -> list[str]:
@@ -240,8 +242,7 @@ class Events:
     def extend(self, lines: list[str]) -> None:
         """Indented lines, if :attr:`in_stack`."""
         self._fed += len(lines)
-        self._streams[""].fed_at = self._fed
-        self._streams[""].extend([line[:_LENGTH_AT_MOST] for line in lines])
+        self._streams[""].extend(lines, self._fed)
 
     def feed(self, text: str, plain: bool = False) -> None:
         """One line, without its end.
@@ -278,8 +279,7 @@ class Events:
                 self._forget(0)
             stream = self._streams[line.key] = _Stream(self._emit)
         was_idle = stream.idle
-        stream.fed_at = self._fed
-        stream.feed(text, line, plain)
+        stream.feed(text, line, plain, self._fed)
         self._open += was_idle - stream.idle
         if self._fed >= self._look_at:
             self._look_at = self._fed + _FORGOTTEN_AFTER
@@ -294,7 +294,7 @@ class Events:
         at = next((index for index, text in enumerate(parts) if MARK in text), len(parts))
         if at == len(parts) and not telling.tells(line.text) and line.level not in telling.SEVERE:
             return
-        body = tuple(text[:_LENGTH_AT_MOST] for text in parts[at : at + _LINES_AT_MOST])
+        body = tuple(text[:_LENGTH_AT_MOST] for text in parts[at:])
         self._emit(Event(tuple(parts[:at][:20]), body, line.when, line.level, line.logger))
 
     def _forget(self, age: int) -> None:

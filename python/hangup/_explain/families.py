@@ -21,7 +21,8 @@ from .tracebacks import Frame, parse
 from .verdict import NOTHING, Confidence, Verdict, of_exceptions, of_line
 
 _FAMILIES_AT_MOST = 5000
-_KNOWN_AT_MOST = 20_000
+_KNOWN_AT_MOST = 16_000_000  # characters of tracebacks
+_SAYS_AT_MOST = 500
 _EXAMPLE_AT_MOST = 4000
 _FIGURES = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{12,}|\d+")
 
@@ -54,12 +55,19 @@ class Judged(NamedTuple):
             return Kind.NOISE
         return Kind.BUG if self.verdict.failure is None else Kind.TROUBLE
 
+    def without_bulk(self) -> Judged:
+        """What a family needs of it: a traceback can be long."""
+        raised = self.verdict.raised
+        short = raised and raised._replace(frames=raised.frames[-1:], says=raised.says[:_SAYS_AT_MOST])
+        return Judged(Event(()), self.verdict._replace(raised=short), self.says[:_SAYS_AT_MOST])
+
 
 class Judge:
     """Judges events; remembers what it has judged."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[Verdict, str]] = {}
+        self._size = 0
 
     def judge(self, event: Event) -> Optional[Judged]:
         """None, if the event tells of no error after all."""
@@ -69,8 +77,10 @@ class Judge:
             known = self._known.get(key)
             if known is None:
                 known = _of_body(event, logger)
-                if len(self._known) >= _KNOWN_AT_MOST:
+                self._size += len(key[1])
+                if self._size > _KNOWN_AT_MOST:
                     self._known.clear()
+                    self._size = len(key[1])
                 self._known[key] = known
             return Judged(event, *known)
         return _of_message(event)
@@ -119,7 +129,7 @@ class Family:
 
     def __init__(self, first: Judged) -> None:
         self.kind = first.kind
-        self.first = first
+        self.first = first.without_bulk()
         self.example = first.event.text[:_EXAMPLE_AT_MOST]
         self.count = self.lines = 0
         self.since: Optional[datetime.datetime] = None

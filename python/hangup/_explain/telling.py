@@ -73,7 +73,7 @@ def _may(text: str) -> bool:
     return False
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def is_exception(text: str) -> bool:
     """Whether it is the last line of a traceback."""
     return _EXCEPTION.match(text) is not None

@@ -25,8 +25,8 @@ FAILURES = (
         texts=("Invalid session ",),
         signs=(
             Sign(
-                line=r"/socket\.io/\?\S*\bsid=\S* HTTP/[\d.]+\"? 400 ",
-                needle=" 400 ",
+                line=r'"(?:GET|POST) (?=[^ "]*sid=)[^ "]*/socket\.io/[^ "]* HTTP/[\d.]+" 400 ',
+                needle='" 400 ',
             ),
         ),
     ),
