@@ -62,6 +62,23 @@ COLLECTORS: dict[str, Collector] = {
 }
 
 
+def test_a_traceback_whose_lines_were_logged_one_by_one_is_one() -> None:
+    """Each has gunicorn's head before it."""
+    for sample in SAMPLES:
+        text = sample.read_text()
+        if not text.startswith("Traceback"):
+            continue
+        head = "[2026-11-22 07:31:24 +0000] [42] [ERROR] "
+        lines = [
+            line
+            for line in text.splitlines()
+            if line and not line.startswith("<") and " failed with " not in line
+        ]
+        answer = about("\n".join(head + line for line in lines).encode())
+        codes = [judged.verdict.failure and judged.verdict.failure.code for judged, _ in answer.found]
+        assert codes == [code_of(sample)], sample.name
+
+
 @pytest.mark.parametrize("collector", COLLECTORS)
 def test_every_sample_is_recognised_as_what_it_is(collector: str) -> None:
     """And nothing else is seen in it."""

@@ -105,7 +105,7 @@ def _cell(text: str) -> str:
 
 
 def _ended(text: str) -> str:
-    return text if text.endswith((".", "!", "`")) else f"{text}."
+    return text if text.endswith((".", "!")) else f"{text}."
 
 
 def _folded(paragraph: str, indent: str = "") -> str:

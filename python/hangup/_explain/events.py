@@ -69,7 +69,7 @@ class _Stream:
         self._body: list[str] = []
         self._before = ""  # may announce what follows
         self._said = self._lines = self._size = 0
-        self._blank = False
+        self._blank = self._repeats = False
         self._line = Line("", "", "")
         self.fed_at = 0
 
@@ -79,6 +79,7 @@ class _Stream:
 
     def feed(self, text: str, line: Line, plain: bool, now: int) -> None:
         self.fed_at = now
+        self._repeats = line.repeats or (self._repeats and self._state is _State.STACK)
         if len(text) > _LENGTH_AT_MOST:
             text = text[:_LENGTH_AT_MOST]
         if self._state is not _State.CLOSED and self._goes_on(text, plain):
@@ -182,7 +183,10 @@ class _Stream:
             return True
         if not text or text.isspace():
             return True
-        if MARK in text or head_of(text):
+        head = head_of(text)
+        if head is not None and self._repeats and telling.is_bare_exception(head.message):
+            text, head = head.message, None
+        if MARK in text or head is not None:
             return False  # it was cut off
         if telling.is_exception(text):
             self._keep(text)

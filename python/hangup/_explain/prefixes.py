@@ -22,6 +22,9 @@ _PREFIX = re.compile(
     r"|(?:<\d{1,3}>)?(?P<when>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?) "  # journald, syslog
     r"[\w.:-]+ (?P<ident>[\w./@\\-]+(?:\[[\w.-]+\])?): ?"
     rf"|(?P<stamp>{_ISO}) (?:[\w.:-]+ )?(?P<process>[\w./@\\-]+\[[\w.-]+\]): ?"  # journald -o short-iso, Heroku
+    # gunicorn's, where the lines of a traceback came one by one
+    r"|\[(?P<record>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})\] \[\d+\] \[[A-Z]+\] "
+    r"(?=Traceback \(most recent call last\)|  +\S|During handling of |The above exception was )"
     r"|(?P<nano>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}(?:Z|[+-]\d\d:\d\d)) "  # docker logs --timestamps
 )
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -50,6 +53,7 @@ class Line(NamedTuple):
         record: whether ``text`` is a whole record, of several lines perhaps: a JSON logger's.
         level: of such a record, or "".
         logger: the same.
+        repeats: whether it is a line of a traceback with the head of a record before it.
     """
 
     key: str
@@ -58,6 +62,7 @@ class Line(NamedTuple):
     record: bool = False
     level: str = ""
     logger: str = ""
+    repeats: bool = False
 
 
 def peel(text: str) -> Line:
@@ -67,6 +72,7 @@ def peel(text: str) -> Line:
     if text[:1] in (" ", "\t", ""):
         return Line("", "", text)
     key = when = ""
+    repeats = False
     for _ in range(4):
         found = _PREFIX.match(text)
         if found is None:
@@ -74,10 +80,13 @@ def peel(text: str) -> Line:
         text = text[found.end() :]
         parts = found.groupdict("")
         when = parts["when"] or parts["stamp"] or parts["nano"] or parts["written"] or when
+        if parts["record"]:
+            when, repeats = parts["record"], True
+            continue
         key += parts["key"] or parts["name"] or parts["stream"] or parts["ident"] or parts["process"] or "|"
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
         return _json(key, when, text)
-    return Line(key, when, text)
+    return Line(key, when, text, repeats=repeats)
 
 
 def _json(key: str, when: str, text: str) -> Line:

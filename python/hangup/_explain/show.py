@@ -13,7 +13,7 @@ from .failure import Failure, Help
 from .families import Families, Family, Judged, Kind
 from .prefixes import plain
 from .reading import Log
-from .tracebacks import Frame
+from .tracebacks import MARK, Frame
 
 _TITLES = {
     Kind.BUG: ("bold red", "REAL BUGS: no client's doing"),
@@ -88,7 +88,10 @@ def _family(family: Family, lines: int, examples: bool) -> Iterator[str]:
         yield f"{family.count:>9,}  {share}  [bold]{owner}[/]{safe(place)}{safe(family.first.says, _WIDTH)}"
     if family.since and family.until:
         yield f"{'':20}[dim]{_time(family.since)} … {_time(family.until)}[/]"
-    for text in family.example.split("\n")[: None if examples else 1]:
+    shown = family.example.split("\n")
+    if not examples:
+        shown = [family.first.says if known is not None or MARK in shown[0] else shown[0]]
+    for text in shown:
         yield f"{'':20}[dim]{safe(text, 200 if examples else _WIDTH)}[/]"
 
 

@@ -68,7 +68,7 @@ FAILURES = (
         blame=Blame.YOURS,
         why="The client left ten seconds ago, and the application still runs: it blocks in synchronous "
         "code or waits for Redis. Cancelling a coroutine does not end the thread that it waits for.",
-        do="Give what it waits for a timeout. For synchronous code: ask `hangup`'s `gone` in its loop.",
+        do="Give what it waits for a timeout. A view with a loop can ask `request.hangup.gone` in it.",
         avoid="Do not raise daphne's `--application-close-timeout`: the work for nobody only lasts longer.",
         versions="daphne, all versions",
         help=Help.NOTHING,
@@ -106,7 +106,8 @@ FAILURES = (
         title="A view works on for a client that left",
         blame=Blame.SERVER,
         why="No WSGI server tells an application that its client is gone. It is noticed at the first write.",
-        do="`request.hangup.gone` in Django, `hangup.flask` in Flask; streams are closed by themselves.",
+        do="`request.hangup.gone` in Django, `hangup.flask.client_gone()` in Flask; streams are closed by "
+        "themselves.",
         avoid="Do not read from `wsgi.input` to find out.",
         versions="gunicorn and every WSGI server but waitress",
         help=Help.PREVENTS,

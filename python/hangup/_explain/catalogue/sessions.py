@@ -20,7 +20,7 @@ FAILURES = (
         versions="python-engineio, all versions; gunicorn with `--workers` above 1 (`WEB_CONCURRENCY` sets "
         "it on Heroku and others)",
         help=Help.DEMOTES,
-        helped="and `hangup doctor` looks for several workers without affinity",
+        helped="`hangup doctor` looks for several workers without affinity",
         source="miguelgrinberg/Flask-SocketIO#35, #402, #1241; engineio/server.py, `handle_request`",
         texts=("Invalid session ",),
         signs=(
