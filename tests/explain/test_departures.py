@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from hangup import logfilter
+from hangup._explain.asked import about
 from hangup._explain.departures import UNDECIDED, departure
 from hangup._explain.families import Judge, Kind
 from hangup._explain.heads import logger_of
@@ -104,8 +105,6 @@ BUGS = {
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_is_never_noise(name: str) -> None:
     """Nor is it one of the catalogue's: nobody would look for it there."""
-    from hangup._explain.asked import about
-
     (found, _), *more = about("\n".join(BUGS[name]).encode()).found
     assert not more
     assert found.kind is Kind.BUG, found.verdict
@@ -114,10 +113,56 @@ def test_a_bug_is_never_noise(name: str) -> None:
     assert (own is None) == ("/srv/app/" not in "\n".join(BUGS[name]))
 
 
+ERRORS = (
+    "Session not found in the cache for user 17",
+    "Session not found 17",
+    "Invalid session for bob: the payment is lost",
+    "Socket for session of the database is broken",
+    "Cannot send to sid 17 of the queue",
+    "the mail server said: client prematurely closed connection",
+    "socket shutdown error: [Errno 32] of the printer",
+    "- Broken pipe from the importer",
+    "socket.send() raised exception. The printer is off",
+    "OSError: write error",
+    "recv() failed (104: Connection reset by peer) while reading client 17 of the import",
+)
+
+
+@pytest.mark.parametrize("said", ERRORS)
+def test_an_error_of_ones_own_that_has_a_servers_words_is_no_noise(said: str) -> None:
+    """Servers' texts count as servers write them."""
+    for head in (
+        "2026-11-22 07:31:24,123 ERROR app.pay ",
+        "[2026-11-22 07:31:24 +0000] [42] [ERROR] ",
+        "ERROR:app:",
+        "",
+    ):
+        answer = about(f"{head}{said}".encode())
+        assert not answer.harmless
+        assert not head or answer.found, said
+
+
+def test_texts_are_recognised_as_engineio_writes_them() -> None:
+    """Loud once, with a remark; later with the id alone. Ids are what clients say they are."""
+    for text, code in (
+        (
+            "Invalid session ; drop table (further occurrences of this error will be logged with level INFO)",
+            "HUP003",
+        ),
+        ("Invalid session 9fQxAAABCDEFGHIJKLMN", "HUP003"),
+        ("ERROR:engineio.server:'Session is disconnected' 9fQxAAABCDEFGHIJKLMN", "HUP006"),
+        ("Socket for session 9fQxAAABCDEFGHIJKLMN is not connected", "HUP006"),
+        ("2026-11-22 07:31:24,123 WARNING engineio.server Cannot send to sid 9fQxAAABCDEFGHIJKLMN", "HUP006"),
+        ("socket.send() raised exception.", "HUP002"),
+        ("[22/Nov/2026 07:31:24] - Broken pipe from ('127.0.0.1', 51512)", "HUP002"),
+    ):
+        [(found, _)] = about(text.encode()).found
+        assert found.verdict.failure is not None, text
+        assert found.verdict.failure.code == code
+
+
 def test_a_chain_and_a_group_of_nothing_but_clients_are_noise() -> None:
     """Each link is the server's own."""
-    from hangup._explain.asked import about
-
     chain = [*frames(GUNICORN), RESET, *LINK, *frames(GUNICORN), "BrokenPipeError: [Errno 32] Broken pipe"]
     assert about("\n".join(chain).encode()).harmless
     group = [line for line in BUGS["one bug in a group of clients that left"] if "rooms" not in line]

@@ -20,7 +20,22 @@ from .tracebacks import Frame, Raised, last_raised
 
 _CARRIERS = tuple(sorted({name for row in TABLE.values() for name in row.carriers}))
 _ENDINGS = {ending: failure for failure in FAILURES for ending in failure.endings}
-_TEXTS = tuple((text, failure) for failure in FAILURES for text in failure.texts)
+#: The end of a message about an Engine.IO session, whose ids have 20 characters.
+_SID = r"[\w-]{20}(?: is not connected)?$"
+#: A logger's name says who logs a text; without it, a text has to be as the server writes it, whole.
+_ONCE = r".{0,300}\(further occurrences of this error will be logged with level INFO\)"
+_TEXTS = tuple(
+    (
+        text.strip(),
+        re.compile(
+            rf"(?:^|[\s\]:|])'?{re.escape(text.strip())}"
+            + (rf"'? (?:{_ONCE}|{_SID})" if text[-1] == " " else "$")
+        ),
+        failure,
+    )
+    for failure in FAILURES
+    for text in failure.texts
+)
 _DEPARTURES = {label: failure for failure in FAILURES for label in failure.departures}
 _EXCEPTIONS = tuple((sign, failure) for failure in FAILURES for sign in failure.signs if sign.raises)
 _LINES = tuple(
@@ -105,8 +120,8 @@ def of_line(message: str) -> Verdict:
         if needle in message and pattern.search(message):
             departed = bool(_labels(failure)) and failure.harmless
             return Verdict(failure, Confidence.LIKELY, departed, failure.blame)
-    for text, failure in _TEXTS:
-        if text in message:
+    for text, pattern, failure in _TEXTS:
+        if text in message and pattern.search(message):
             return Verdict(failure, Confidence.LIKELY, True, failure.blame)
     return NOTHING
 

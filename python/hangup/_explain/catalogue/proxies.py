@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..failure import Blame, Failure, Help, Sign
 
-_CALL = r"(?:recv|readv|send|writev|sendfile)\(\) failed \((?:104|32): [^)]*\)"
+_CALL = r"\d+#\d+: .*(?:recv|readv|send|writev|sendfile)\(\) failed \((?:104|32): [^)]*\)"
 
 FAILURES = (
     Failure(
@@ -103,12 +103,15 @@ FAILURES = (
         source="nginx, `NGX_HTTP_CLIENT_CLOSED_REQUEST`",
         signs=(
             Sign(line=r"\" 499 (?:\d+|-)", needle='" 499 '),
-            Sign(line=r"client prematurely closed connection", needle="client prematurely closed connection"),
+            Sign(
+                line=r"\d+#\d+: .*client prematurely closed connection",
+                needle="client prematurely closed connection",
+            ),
             Sign(
                 line=rf"{_CALL} while (?:sending (?:response )?to client|reading client)",
                 needle=" client",
             ),
-            Sign(line=r"client timed out \(110:", needle="client timed out (110:"),
+            Sign(line=r"\d+#\d+: .*client timed out \(110:", needle="client timed out (110:"),
         ),
         harmless=True,
     ),

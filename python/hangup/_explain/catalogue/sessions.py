@@ -54,8 +54,11 @@ FAILURES = (
         signs=(
             Sign("KeyError", r"^'Session is disconnected'$", raised_in=("engineio.base_server",), alone=True),
             Sign("QueueEmpty", raised_in=("engineio",), alone=True),
-            Sign(line=r"Cannot send to sid ", needle="Cannot send to sid "),
-            Sign(line=r"packet queue is empty, aborting", needle="packet queue is empty"),
+            Sign(line=r"(?:^|[\s\]:|])Cannot send to sid [\w-]{20}$", needle="Cannot send to sid "),
+            Sign(
+                line=r"(?:^|[\s\]:|])packet queue is empty, aborting$",
+                needle="packet queue is empty, aborting",
+            ),
         ),
         harmless=True,
     ),

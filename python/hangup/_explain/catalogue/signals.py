@@ -25,9 +25,9 @@ FAILURES = (
         signs=(
             Sign("BrokenPipeError", only_alone=True),
             Sign("ConnectionResetError", only_alone=True),
-            Sign(line=r"- Broken pipe from \(", needle="roken pipe from "),
+            Sign(line=r"(?:^|\] )- Broken pipe from \('", needle="- Broken pipe from "),
             Sign(
-                line=r"socket shutdown error: \[Errno (?:32|104|107|110|113)\]",
+                line=r"^server=.* client=\S+ socket shutdown error: \[Errno (?:32|104|107|110|113)\]",
                 needle="socket shutdown error: ",
             ),
         ),
@@ -49,7 +49,7 @@ FAILURES = (
         signs=(
             Sign(line=r"SIGPIPE: writing to a closed pipe/socket/fd", needle="SIGPIPE: writing to a closed"),
             Sign(line=r"uwsgi_response_write\w+\(\): Broken pipe", needle="uwsgi_response_write"),
-            Sign(line=r"^(?:OSError|IOError): write error$", needle="write error"),
+            Sign("OSError", r"^write error$", only_alone=True),
         ),
         harmless=True,
     ),
