@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from hangup import DisconnectFilter, logfilter
+from hangup._logs.judge import departure
 from raising import IN_SERVER, SERVER_LOG, raised_through, record_of
 
 APP = ("shop.views", "view")
@@ -132,3 +133,28 @@ def test_what_a_wsgi_application_of_uvicorn_iterates_over_is_its_own() -> None:
     ]
     error = raised_through(ConnectionResetError(errno.ECONNRESET, "upstream"), *frames)
     assert logfilter.departure(record_of(error, logger="uvicorn.error")) is None
+
+
+def test_a_request_of_a_session_that_has_ended_is_a_client_s_affair() -> None:
+    """engineio writes its ``KeyError`` with the quotes that one has as text."""
+    engineio = pytest.importorskip("engineio")
+    server = engineio.Server(async_mode="threading", logger=logging.getLogger("engineio.server"))
+    session = engineio.socket.Socket(server, "ended")
+    session.closed = True
+    server.sockets["ended"] = session
+    environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4&transport=polling&sid=ended"}
+    judged: list[tuple[str, str | None]] = []
+
+    class Judge(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            judged.append((record.getMessage(), departure(record)))
+
+    judge = Judge()
+    logging.getLogger("engineio.server").addHandler(judge)
+    try:
+        server.handle_request(environ, lambda *_: None)
+    finally:
+        logging.getLogger("engineio.server").removeHandler(judge)
+    ((said, cause),) = judged
+    assert "Session is disconnected" in said
+    assert cause == "stale_session"

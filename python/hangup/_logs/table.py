@@ -112,8 +112,9 @@ _ENGINEIO_TEXTS = (
         "a client goes on with a session that ended, or with one of another worker; many of them mean "
         "several workers without sticky sessions, which the summary shows",
     ),
-    Text("Session is disconnected ", "stale_session", "a client's poll arrives after its session was closed"),
-    Text("Session not found ", "stale_session", "the same, a moment later"),
+    # a KeyError as text has its quotes
+    Text("'Session is disconnected' ", "stale_session", "a client's poll arrives after its session was closed"),
+    Text("'Session not found' ", "stale_session", "the same, a moment later"),
     Text(
         "Socket for session ",
         "stale_session",

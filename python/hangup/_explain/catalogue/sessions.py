@@ -46,8 +46,8 @@ FAILURES = (
         "engineio/base_server.py, `_get_socket`",
         endings=("builtins.KeyError",),
         texts=(
-            "Session is disconnected ",
-            "Session not found ",
+            "'Session is disconnected' ",
+            "'Session not found' ",
             "Socket for session ",
             "Unexpected HTTP request for session ",
         ),
