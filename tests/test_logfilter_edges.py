@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 from hangup import DisconnectFilter, logfilter
-from hangup._logs.judge import departure
 from raising import IN_SERVER, SERVER_LOG, raised_through, record_of
 
 APP = ("shop.views", "view")
@@ -143,18 +142,11 @@ def test_a_request_of_a_session_that_has_ended_is_a_client_s_affair() -> None:
     session.closed = True
     server.sockets["ended"] = session
     environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4&transport=polling&sid=ended"}
-    judged: list[tuple[str, str | None]] = []
-
-    class Judge(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            judged.append((record.getMessage(), departure(record)))
-
-    judge = Judge()
-    logging.getLogger("engineio.server").addHandler(judge)
+    judge = DisconnectFilter(action="count")
+    logger = logging.getLogger("engineio.server")
+    logger.addFilter(judge)
     try:
         server.handle_request(environ, lambda *_: None)
     finally:
-        logging.getLogger("engineio.server").removeHandler(judge)
-    ((said, cause),) = judged
-    assert "Session is disconnected" in said
-    assert cause == "stale_session"
+        logger.removeFilter(judge)
+    assert judge.counts() == {"stale_session": 1}
