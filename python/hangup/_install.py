@@ -116,12 +116,14 @@ def take_over_socketio(server: Any) -> None:
         return
     if manager.judge(server.manager):
         stock: Any = type(server.manager)
-        has_siblings = _siblings.secret() is not None and stock is sys.modules["socketio"].Manager
-        server.manager.__class__ = manager.native(bus.sibling_manager() if has_siblings else stock)
+        server.manager.__class__ = manager.native(stock)
         server.manager.keep_books()
-        if has_siblings:
-            server.manager.join_siblings()
         server.emit = emission.accepting(server.emit)
+    if (
+        _siblings.secret() is not None and type(server.manager) is manager.native_manager()
+    ):  # no message queue was asked for
+        server.manager.__class__ = manager.native(bus.sibling_manager())
+        server.manager.join_siblings()
     slow = getattr(server.manager, "slow_clients", engineio.SlowClients())
     eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, slow)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)

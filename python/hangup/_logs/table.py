@@ -113,7 +113,9 @@ _ENGINEIO_TEXTS = (
         "several workers without sticky sessions, which the summary shows",
     ),
     # a KeyError as text has its quotes
-    Text("'Session is disconnected' ", "stale_session", "a client's poll arrives after its session was closed"),
+    Text(
+        "'Session is disconnected' ", "stale_session", "a client's poll arrives after its session was closed"
+    ),
     Text("'Session not found' ", "stale_session", "the same, a moment later"),
     Text(
         "Socket for session ",

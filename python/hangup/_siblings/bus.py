@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import _hangup
+from .._websocket import emission
 from . import MESSAGES, inbox, others, send
 
 logger = logging.getLogger("hangup")
@@ -52,10 +53,31 @@ def sibling_manager() -> Any:
             super().initialize()
 
         def emit(self, event: str, data: Any, namespace: Any = None, room: Any = None, **kwargs: Any) -> None:
-            # to everybody, with a callback: python-socketio's manager for one process does that, those for more refuse
-            is_own = kwargs.get("callback") is not None and (kwargs.get("to") or room) is None
-            kwargs["ignore_queue"] = kwargs.get("ignore_queue") or is_own or not others()
-            super().emit(event, data, namespace=namespace or "/", room=room, **kwargs)
+            room = kwargs.pop("to", None) or room
+            namespace = namespace or "/"
+            how = emission.current.get()
+            # python-socketio calls back for everybody in one process alone; of one client, wherever it is
+            if kwargs.get("callback") is not None and room is not None and not kwargs.get("ignore_queue"):
+                super().emit(event, data, namespace=namespace, room=room, **kwargs)
+                return
+            is_own = kwargs.pop("ignore_queue", False) or kwargs.get("callback") is not None
+            super().emit(event, data, namespace=namespace, room=room, ignore_queue=True, **kwargs)
+            if is_own or not others():
+                return
+            message = {"event": event, "data": data, "namespace": namespace, "room": room}
+            message["skip_sid"] = kwargs.get("skip_sid")
+            if how is not None:
+                message["how"] = (how.policy, how.coalesce)
+            self._publish({"method": "emit", "host_id": self.host_id, "as_it_is": message})
+
+        def _handle_emit(self, message: dict[str, Any]) -> None:
+            as_it_is = message.get("as_it_is")
+            if as_it_is is None:
+                super()._handle_emit(message)
+                return
+            how = as_it_is.pop("how", None)
+            with emission.under(None if how is None else emission.Emission(*how)):
+                super().emit(as_it_is.pop("event"), as_it_is.pop("data"), ignore_queue=True, **as_it_is)
 
         def _publish(self, data: dict[str, Any]) -> None:
             siblings = others()
