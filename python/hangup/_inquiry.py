@@ -22,6 +22,18 @@ def doctor() -> Iterator[str]:
         yield f"{name}: {facts['state']}" + (f" ({said})" if said else "")
 
 
+def findings() -> tuple[list[str], bool]:
+    """What the rules of the doctor say of the current folder, and whether they found anything."""
+    from ._doctor import Asked, examine, gather, report
+    from ._doctor.registry import all_rules
+
+    began = time.monotonic()
+    facts = gather(Asked())
+    found = examine(facts)
+    lines = report.lines(facts, found, time.monotonic() - began, len(all_rules()))
+    return [report.plain(line) for _, line in lines], bool(found)
+
+
 def fds(pid: Optional[int] = None) -> Iterator[str]:
     """What a process holds open, and how many of each kind.
 

@@ -11,14 +11,19 @@ _SPELLINGS = {"": ON, "1": ON, "true": ON, "yes": ON, "0": OFF, "false": OFF, "n
 _complained_of: set[str] = set()
 
 
+def meaning(value: str) -> str:
+    """One of the three for what they are also spelt; anything else in lower case."""
+    value = value.strip().lower()
+    return _SPELLINGS.get(value, value)
+
+
 def mode() -> str:
     """``on`` (the default), ``observe`` (count, change nothing) or ``off`` (touch nothing).
 
     A value that is none of these means ``off``, and is said in one WARNING: whoever set the switch wanted
     something other than the default.
     """
-    value = os.environ.get("HANGUP", "").strip().lower()
-    value = _SPELLINGS.get(value, value)
+    value = meaning(os.environ.get("HANGUP", ""))
     if value in (ON, OBSERVE, OFF):
         return value
     if value not in _complained_of:

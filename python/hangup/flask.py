@@ -143,9 +143,13 @@ def _commands() -> Any:
     )
     pid = click.option("--pid", type=int, required=True, help="of gunicorn's master, or of a worker")
 
-    @group.command(help="What is guarded here.")
+    @group.command(help="What is guarded here, and what is wrong with the deployment in this folder.")
     def doctor() -> None:
         say(_inquiry.doctor())
+        lines, is_ill = _inquiry.findings()
+        say(lines)
+        if is_ill:
+            raise SystemExit(1)
 
     @group.command(help="What a process holds open.")
     @pid

@@ -16,7 +16,16 @@ Not promised
 
 from __future__ import annotations
 
-from .reading.gather import Asked, gather
-from .registry import Finding, examine
+from typing import Any, Optional
 
-__all__ = ["Asked", "Finding", "examine", "gather"]
+from .reading.gather import Asked, gather
+from .registry import Finding, all_rules, examine
+from .report import rule_as_json
+
+__all__ = ["Asked", "Finding", "examine", "explain", "gather"]
+
+
+def explain(code: str) -> Optional[dict[str, Any]]:
+    """A rule, as ``hangup doctor --explain`` tells it in JSON; None if there is none of that code."""
+    rule = all_rules().get(code.upper())
+    return rule_as_json(rule) if rule else None

@@ -72,7 +72,11 @@ def nginx_insert(place: Place, *directives: str) -> Edits:
             below = _line(place, number + 1) or ""
             own = re.match(r"\s*", old)
             deeper = re.match(r"\s*", below)
-            indent = deeper[0] if deeper and own and len(deeper[0]) > len(own[0]) else (own[0] if own else "") + "    "
+            indent = (
+                deeper[0]
+                if deeper and own and len(deeper[0]) > len(own[0])
+                else (own[0] if own else "") + "    "
+            )
             return (Edit(place.file, number, "", tuple(indent + each for each in directives), True),)
     return ()
 
@@ -90,7 +94,11 @@ def unit_without(place: Place, key: str) -> Edits:
 def unit_insert(place: Place, *lines: str) -> Edits:
     """Lines at the beginning of a unit's ``[Service]``."""
     try:
-        found = [number for number, line in enumerate(read(place.file).split("\n"), 1) if line.strip() == "[Service]"]
+        found = [
+            number
+            for number, line in enumerate(read(place.file).split("\n"), 1)
+            if line.strip() == "[Service]"
+        ]
     except Unreadable:
         return ()
     return (Edit(place.file, found[0], "", lines, is_insertion=True),) if found else ()

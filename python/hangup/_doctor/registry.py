@@ -58,7 +58,7 @@ class Finding:
     @property
     def rule(self) -> Rule:
         """What it is an instance of."""
-        return rules()[self.code]
+        return all_rules()[self.code]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +131,10 @@ def rule(
     return declare
 
 
-@functools.lru_cache(maxsize=None)
-def rules() -> dict[str, Rule]:
+@functools.cache
+def all_rules() -> dict[str, Rule]:
     """All of them, by code."""
-    from . import rules as package
-
+    package = importlib.import_module("hangup._doctor.rules")
     for found in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{found.name}")
     return dict(sorted(_RULES.items()))
@@ -149,7 +148,11 @@ def matching(words: Iterable[str]) -> set[str]:
     """
     chosen = set()
     for word in words:
-        found = {each.code for each in rules().values() if each.code.startswith(word.upper()) or each.name == word}
+        found = {
+            each.code
+            for each in all_rules().values()
+            if each.code.startswith(word.upper()) or each.name == word
+        }
         if not word or not found:
             raise LookupError(word)
         chosen |= found
@@ -161,7 +164,7 @@ def examine(
 ) -> list[Finding]:
     """Asks the rules; each finding once, by code and place."""
     found: dict[tuple[str, Place, str], Finding] = {}
-    for each in rules().values():
+    for each in all_rules().values():
         if (select is None or each.code in select) and each.code not in (ignore or ()):
             for finding in each.look(facts):
                 found.setdefault((finding.code, finding.place, finding.text), finding)

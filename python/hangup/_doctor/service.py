@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Optional
 
 from .._gunicorn.support import LEFT_ALONE, NEWEST_TESTED, OLDEST
+from .._mode import ON, meaning
 from .values import UNKNOWN, Place, Value
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Service:
         given = self.settings.get(name)
         if given is not None:
             return given
-        if name == "workers" and self.is_complete and self.environment.get("WEB_CONCURRENCY", "").isdigit():
+        if name == "workers" and self.environment.get("WEB_CONCURRENCY", "").isdigit():
             return Value(int(self.environment["WEB_CONCURRENCY"]), self.place, "WEB_CONCURRENCY")
         return Value(DEFAULTS.get(name) if self.is_complete else UNKNOWN, self.place)
 
@@ -135,7 +136,7 @@ class Service:
     @property
     def is_switched_off(self) -> bool:
         """Whether ``HANGUP`` in its environment says so."""
-        return self.environment.get("HANGUP", "").lower() in ("off", "observe", "0", "false", "no")
+        return meaning(self.environment.get("HANGUP", "")) != ON
 
     def is_guarded(self, gunicorn: Optional[tuple[int, ...]]) -> Optional[bool]:
         """Whether hangup owns its sockets, under that version of gunicorn; None if that cannot be known."""

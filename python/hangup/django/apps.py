@@ -18,9 +18,10 @@ class HangupConfig(AppConfig):  # type: ignore[misc]
 
     def ready(self) -> None:
         """Django's, once per process, when the settings are there and logging is configured."""
-        from .checks import check
+        from .checks import check, check_deployment
 
         checks.register(check, "hangup")
+        checks.register(check_deployment, "hangup", deploy=True)
         settings, _ = conf.read()
         mode = _mode.mode()
         _install.install()

@@ -1,12 +1,13 @@
 """The system checks: tag ``hangup``; their ids are stable, and ``SILENCED_SYSTEM_CHECKS`` takes them.
 
-``docs/django.md`` says what to do about each.
+They are the doctor's rules (:mod:`hangup._doctor`), asked about the settings of this process and the deployment files
+of the folder that it runs in; with ``--deploy`` about the sources as well. What only this process knows is added.
+``docs/django.md`` and ``docs/doctor.md`` say what to do about each.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 from typing import Any, Optional
 
 from django.conf import settings
@@ -14,37 +15,40 @@ from django.core.checks import CheckMessage, Error, Info
 from django.core.checks import Warning as Caution
 
 from .. import _mode, _status
-from . import conf
+from .._doctor import Asked, Finding, examine, gather
+from .._doctor.facts import Django
+from .._doctor.rules.django import MIDDLEWARE
+from .._doctor.values import Place, Value
 
-MIDDLEWARE = "hangup.django.DisconnectMiddleware"
-MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
-#: The first gunicorn without it.
-_WITHOUT_EVENTLET = 26
+#: Settings that rules ask for.
+_ASKED = ("CHANNEL_LAYERS", "DATABASES", "HANGUP", "INSTALLED_APPS", "MIDDLEWARE")
 
 
 def check(**_asked: Any) -> list[CheckMessage]:
-    """All of them; Django calls this."""
-    _, wrong = conf.read()
-    found: list[Optional[CheckMessage]] = [
-        *(Error(what, hint="see docs/django.md", id="hangup.E002") for what in wrong),
-        _middleware(list(getattr(settings, "MIDDLEWARE", None) or ())),
-        _eventlet(),
-        _memory_layer(),
-        _switch(),
-        _stock(),
-    ]
-    return [message for message in found if message is not None]
+    """What is asked each time; Django calls this."""
+    found: list[Optional[CheckMessage]] = [_message(finding) for finding in findings(with_sources=False)]
+    return [message for message in [*found, _switch(), _stock()] if message is not None]
 
 
-def _middleware(names: list[str]) -> Optional[CheckMessage]:
-    if MIDDLEWARE not in names:
-        hint = f"add it as the last one: MIDDLEWARE += [{MIDDLEWARE!r}]"
-        return Caution(f"{MIDDLEWARE} is not in MIDDLEWARE", hint=hint, id="hangup.W001")
-    below = [name for name in names[names.index(MIDDLEWARE) + 1 :] if _answers_for_exceptions(name)]
-    if names.count(MIDDLEWARE) == 1 and not below:
-        return None
-    what = f"below it, {below[0]} is asked first about exceptions" if below else "it is there more than once"
-    return Error(f"{MIDDLEWARE} has to be the last: {what}", hint="move it to the end", id="hangup.E001")
+def check_deployment(**_asked: Any) -> list[CheckMessage]:
+    """What ``--deploy`` adds; Django calls this."""
+    already = set(findings(with_sources=False))
+    return [_message(finding) for finding in findings(with_sources=True) if finding not in already]
+
+
+def findings(with_sources: bool) -> list[Finding]:
+    """What the rules say of this process, and of the folder that it runs in."""
+    asked = Asked(environment=dict(os.environ), with_sources=with_sources, django=_of_this_process())
+    return examine(gather(asked))
+
+
+def _of_this_process() -> Django:
+    """The settings as they are."""
+    place = Place(os.environ.get("DJANGO_SETTINGS_MODULE", "settings"))
+    known = {name: Value(getattr(settings, name), place) for name in _ASKED if hasattr(settings, name)}
+    names = list(getattr(settings, "MIDDLEWARE", None) or ())
+    below = names[names.index(MIDDLEWARE) + 1 :] if MIDDLEWARE in names else []
+    return Django(place, known, True, frozenset(name for name in below if _answers_for_exceptions(name)))
 
 
 def _answers_for_exceptions(name: str) -> bool:
@@ -56,49 +60,17 @@ def _answers_for_exceptions(name: str) -> bool:
         return False
 
 
-def _arguments() -> list[str]:
-    return shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+def _message(finding: Finding) -> CheckMessage:
+    """A finding as Django shows it.
 
-
-def _option(arguments: list[str], *names: str) -> str:
-    """The last value of a command line option, as ``-k gevent``, ``-kgevent`` or ``--name=value``."""
-    value = ""
-    for place, word in enumerate(arguments):
-        for name in names:
-            if word == name:
-                value = (arguments[place + 1 : place + 2] or [""])[0]
-            elif word.startswith(f"{name}=") or (len(name) == 2 and word.startswith(name)):
-                value = word[len(name) :].lstrip("=")
-    return value
-
-
-def _eventlet() -> Optional[CheckMessage]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    if _option(_arguments(), "-k", "--worker-class") != "eventlet":
-        return None
-    try:
-        major = int(version("gunicorn").partition(".")[0])
-    except (PackageNotFoundError, ValueError):
-        return None
-    if major < _WITHOUT_EVENTLET:
-        return None
-    hint = "use gthread, with threads, or gevent"
-    return Error(f"gunicorn {major} has no eventlet worker any more", hint=hint, id="hangup.E003")
-
-
-def _memory_layer() -> Optional[CheckMessage]:
-    layers = getattr(settings, "CHANNEL_LAYERS", None) or {}
-    inside = [name for name, layer in layers.items() if layer.get("BACKEND") == MEMORY_LAYER]
-    number = _option(_arguments(), "-w", "--workers") or os.environ.get("WEB_CONCURRENCY", "")
-    if not inside or not number.isdigit() or int(number) < 2:
-        return None
-    return Caution(
-        f"CHANNEL_LAYERS[{inside[0]!r}] is in memory, and there are {number} processes: a group_send reaches the "
-        "clients of one of them",
-        hint="use channels_redis",
-        id="hangup.W002",
-    )
+    Only what is wrong with Django's own settings is an error here: errors end ``migrate`` and ``runserver``, which do
+    not need nginx.
+    """
+    rule = finding.rule
+    name = rule.django or rule.code
+    text = finding.text if rule.django else f"{finding.place}: {finding.text}"
+    kind = Error if name.startswith("E") else Info if rule.severity == "info" else Caution
+    return kind(text, hint=rule.mend, id=f"hangup.{name}")
 
 
 def _switch() -> Optional[CheckMessage]:

@@ -83,11 +83,17 @@ class _Source:
     def _constants(self) -> None:
         environment: Mapping[str, str] = {}
         for node in self._tree.body:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            if (
+                isinstance(node, ast.Assign)
+                and len(node.targets) == 1
+                and isinstance(node.targets[0], ast.Name)
+            ):
                 name = node.targets[0].id
                 known = name in self._names
                 value = evaluate(node.value, self._names, environment)
-                self._names[name] = Evaluated(value.value, value.assumed) if not known else evaluate(None, {}, {})
+                self._names[name] = (
+                    Evaluated(value.value, value.assumed) if not known else evaluate(None, {}, {})
+                )
 
     def _origin(self, node: ast.AST) -> str:
         head, _, tail = dotted(node).partition(".")
@@ -137,15 +143,21 @@ class _Source:
             )
         elif origin in ("eventlet.monkey_patch", "gevent.monkey.patch_all"):
             self._found.monkey_patches.setdefault(origin.partition(".")[0], place)
-        elif origin in ("hangup.install", "hangup.flask.Hangup") or origin.startswith("hangup.flask_socketio."):
+        elif origin in ("hangup.install", "hangup.flask.Hangup") or origin.startswith(
+            "hangup.flask_socketio."
+        ):
             self._found.installs_hangup = True
         elif last in ("StreamingHttpResponse",):
             self._found.streams.append(place)
         elif last in ("group_add", "group_send") and "layer" in before:
             self._found.group_calls.append(place)
-        elif last == "run" and before in self._servers and any(
-            keyword.arg == "allow_unsafe_werkzeug" and getattr(keyword.value, "value", None) is True
-            for keyword in call.keywords
+        elif (
+            last == "run"
+            and before in self._servers
+            and any(
+                keyword.arg == "allow_unsafe_werkzeug" and getattr(keyword.value, "value", None) is True
+                for keyword in call.keywords
+            )
         ):
             self._found.allows_werkzeug = place
         elif last in _ROUTES and len(call.args) > 1:

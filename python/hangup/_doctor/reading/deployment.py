@@ -55,7 +55,9 @@ def script(text: str, shown: str, environment: Mapping[str, str], facts: Facts) 
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
-        assigned = re.fullmatch(r"(?:export\s+)?([A-Za-z_]\w*)=(\"[^\"$`]*\"|'[^']*'|[^\s\"'$`;|&()]*)", stripped)
+        assigned = re.fullmatch(
+            r"(?:export\s+)?([A-Za-z_]\w*)=(\"[^\"$`]*\"|'[^']*'|[^\s\"'$`;|&()]*)", stripped
+        )
         if assigned:
             known[assigned[1]] = assigned[2].strip("\"'")
         else:
@@ -205,7 +207,9 @@ def _seconds(text: str) -> Optional[float]:
 
 def is_for_development(shown: str) -> bool:
     """Whether a file's name says that it is not what runs in production."""
-    return bool(re.search(r"(^|[._/-])(dev|develop|development|local|override|debug|test)([._/-]|$)", shown.lower()))
+    return bool(
+        re.search(r"(^|[._/-])(dev|develop|development|local|override|debug|test)([._/-]|$)", shown.lower())
+    )
 
 
 def is_script(path: str, text: str) -> bool:

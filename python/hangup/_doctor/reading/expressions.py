@@ -139,7 +139,7 @@ def _is_large(value: Any) -> bool:
     """Arithmetic goes on with small things only: ``"x" * 10**9`` is not ours to compute."""
     if isinstance(value, (str, bytes, list, tuple)):
         return len(value) > _LONGEST
-    return isinstance(value, int) and not -_LONGEST**3 < value < _LONGEST**3
+    return isinstance(value, int) and not -(_LONGEST**3) < value < _LONGEST**3
 
 
 def _first_true(parts: list[Evaluated]) -> Evaluated:
@@ -155,9 +155,8 @@ def _call(node: ast.Call, inner: Any, environment: Mapping[str, str]) -> Evaluat
         return _from_environment(node, inner, environment)
     if name in _CPUS and not node.args:
         return Evaluated(1, "one CPU; it is more with more")
-    if name == "len" and node.args and isinstance(node.args[0], ast.Call):
-        if dotted(node.args[0].func) == "os.sched_getaffinity":
-            return Evaluated(1, "one CPU; it is more with more")
+    if name == "len" and "sched_getaffinity" in ast.dump(node)[:200]:
+        return Evaluated(1, "one CPU; it is more with more")
     function = _CONVERSIONS.get(name)
     if function is None or node.keywords or (not node.args and name not in ("list", "tuple", "dict")):
         return _NOTHING

@@ -13,9 +13,20 @@ LARGEST = 1 << 20
 MOST_ENTRIES = 5000
 DEEPEST = 5
 _NOT_OURS = frozenset(
-    "node_modules site-packages __pycache__ venv env build dist target vendor third_party htmlcov".split()
+    {
+        "node_modules",
+        "site-packages",
+        "__pycache__",
+        "venv",
+        "env",
+        "build",
+        "dist",
+        "target",
+        "vendor",
+        "htmlcov",
+    }
 )
-_TESTS = frozenset("test tests testing".split())
+_TESTS = frozenset(["test", "tests", "testing"])
 
 
 def shown(path: str) -> str:

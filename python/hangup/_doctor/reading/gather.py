@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Optional
 
-from ..facts import Facts, Location
+from ..facts import Django, Facts, Location
 from ..service import Service
 from ..values import Place
 from . import application, deployment, machine, packages, settings, units
 from .files import MOST_ENTRIES, Unreadable, read, walk
 from .files import shown as name_of
 from .nginx import Nginx, looks_like_it
-from .services import DEFAULT, service_of, service_of_configuration
+from .services import DEFAULT, add_options, service_of, service_of_configuration, shlex_or_nothing
 
 NGINX = "etc/nginx/nginx.conf"
 UNITS = "etc/systemd/system"
@@ -36,6 +36,7 @@ class Asked:
         clients: how many clients are expected at once.
         system: the root of the machine's own files.
         with_sources: whether the application's sources are read; its deployment is in any case.
+        django: the settings of this process, if it is Django's.
     """
 
     paths: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Asked:
     clients: int = 100
     system: str = "/"
     with_sources: bool = True
+    django: Optional[Django] = None
 
 
 def gather(asked: Asked) -> Facts:
@@ -55,7 +57,7 @@ def gather(asked: Asked) -> Facts:
     Raises:
         OSError: the process that is asked for does not exist, or is somebody else's.
     """
-    facts = Facts(clients=asked.clients, machine=machine.read_machine(asked.pid))
+    facts = Facts(clients=asked.clients, machine=machine.read_machine(asked.pid), django=asked.django)
     only_others = not asked.paths and (asked.nginx or asked.units or asked.pid is not None)
     roots = asked.paths or (() if only_others else (os.curdir,))
     for root in roots:
@@ -64,6 +66,8 @@ def gather(asked: Asked) -> Facts:
     _asked_for(asked, here, facts)
     if not asked.paths and not only_others:
         _of_this_machine(asked, here, facts)
+    if asked.django and not facts.gunicorns:
+        _of_this_environment(asked, facts)
     packages.add_installed(facts)
     return facts
 
@@ -92,7 +96,9 @@ class _Project:
         if self._asked.command:
             place = Place("--command")
             line = self._asked.command
-            self._started += deployment.read_line(line, place, "command", self._asked.environment, self._facts)
+            self._started += deployment.read_line(
+                line, place, "command", self._asked.environment, self._facts
+            )
         self._services()
         for module, folder in list(self._settings.items())[:1]:
             if self._asked.with_sources and self._facts.django is None:
@@ -106,7 +112,20 @@ class _Project:
             self._facts.looked_at.append(shown)
             return
         wanted = (
-            ending in (".py", ".sh", ".bash", ".conf", ".nginx", ".service", ".yml", ".yaml", ".toml", ".txt", ".lock")
+            ending
+            in (
+                ".py",
+                ".sh",
+                ".bash",
+                ".conf",
+                ".nginx",
+                ".service",
+                ".yml",
+                ".yaml",
+                ".toml",
+                ".txt",
+                ".lock",
+            )
             or ending in _PAGES
             or name.startswith(("Procfile", "Dockerfile", "Containerfile", "nginx", "Pipfile"))
             or name == "package.json"
@@ -136,7 +155,11 @@ class _Project:
         if name.startswith("Procfile"):
             return self._take(deployment.procfile(text, shown, environment, facts), shown)
         if name.startswith(("Dockerfile", "Containerfile")):
-            found = [] if deployment.is_for_development(shown) else list(deployment.dockerfile(text, shown, facts))
+            found = (
+                []
+                if deployment.is_for_development(shown)
+                else list(deployment.dockerfile(text, shown, facts))
+            )
             self._images += found
             return bool(found)
         if ending == ".service":
@@ -150,7 +173,9 @@ class _Project:
         if ending in (".yml", ".yaml") and "compose" in name:
             self._composed.append(deployment.Started(None, Place(shown), text))  # type: ignore[arg-type]
             return not deployment.is_for_development(shown)
-        if deployment.is_script(path, text) and any(word in text for word in ("gunicorn", "uvicorn", "daphne", "flask")):
+        if deployment.is_script(path, text) and any(
+            word in text for word in ("gunicorn", "uvicorn", "daphne", "flask")
+        ):
             return self._take(deployment.script(text, shown, environment, facts), shown)
         if looks_like_it(text):
             return bool(_read_nginx(path, self._facts))
@@ -212,7 +237,9 @@ class _Project:
         known = any(each.server == "gunicorn" for each in self._facts.services)
         for path in self._configurations:
             if os.path.abspath(path) not in used and not (known and used):
-                service = service_of_configuration(path, self._root, self._facts, dict(self._asked.environment))
+                service = service_of_configuration(
+                    path, self._root, self._facts, dict(self._asked.environment)
+                )
                 self._facts.services.append(service)
 
 
@@ -272,6 +299,16 @@ def _running(pid: int, root: str, facts: Facts) -> None:
         facts.notice("its command line does not say how it was started: give --command", place)
 
 
+def _of_this_environment(asked: Asked, facts: Facts) -> None:
+    """What is to be started with this environment is gunicorn, if there are options for it."""
+    known = [name for name in ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY") if asked.environment.get(name)]
+    if known:
+        service = Service("gunicorn", "environment", Place(known[0]), environment=dict(asked.environment))
+        service.is_complete, service.hangup = False, None
+        add_options(service, shlex_or_nothing(asked.environment.get("GUNICORN_CMD_ARGS", "")), {}, facts)
+        facts.services.append(service)
+
+
 def _of_this_machine(asked: Asked, root: str, facts: Facts) -> None:
     """What of this machine's nginx and systemd is about the current folder."""
     folder = os.path.join(asked.system, UNITS)
@@ -286,7 +323,11 @@ def _of_this_machine(asked: Asked, root: str, facts: Facts) -> None:
             text = read(path)
         except Unreadable:
             continue
-        where = [line.partition("=")[2].strip() for line in text.split("\n") if line.startswith("WorkingDirectory=")]
+        where = [
+            line.partition("=")[2].strip()
+            for line in text.split("\n")
+            if line.startswith("WorkingDirectory=")
+        ]
         if any(os.path.realpath(each) == here for each in where) and _read_unit(path, path, root, facts):
             facts.looked_at.append(path)
     path = os.path.join(asked.system, NGINX)
@@ -317,5 +358,3 @@ def _is_for(location: Location, addresses: set[str]) -> bool:
         if plain.replace("localhost", "127.0.0.1").rstrip(":/") in addresses:
             return True
     return False
-
-

@@ -50,7 +50,9 @@ class Nginx:
                 for header in scope.get("proxy_set_header", ())
                 if len(header.arguments) > 1
             }
-            yield Location(server, modifier, path, place, scope, self._upstreams.get(name), target, is_tls, sends)
+            yield Location(
+                server, modifier, path, place, scope, self._upstreams.get(name), target, is_tls, sends
+            )
 
     def _parsed(self, path: str) -> list[tuple[str, dict[str, Any]]]:
         shown = name_of(path)
@@ -71,16 +73,18 @@ class Nginx:
         except RecursionError:
             self._facts.notice("cannot be read: its blocks are too deep", Place(shown), "HUP400")
             return []
-        for error in parsed["errors"]:
-            what = re.sub(r" in .*$", "", str(error["error"]), flags=re.DOTALL) or "it ends too early"
-            self._facts.notice(f"cannot be read: {what}", Place(shown, error["line"] or 0), "HUP400")
+        for failure in parsed["errors"]:
+            what = re.sub(r" in .*$", "", str(failure["error"]), flags=re.DOTALL) or "it ends too early"
+            self._facts.notice(f"cannot be read: {what}", Place(shown, failure["line"] or 0), "HUP400")
         return [(shown, directive) for directive in parsed["parsed"]]
 
     def _included(self, directive: dict[str, Any], shown: str) -> Iterator[tuple[str, dict[str, Any]]]:
         name = os.path.join(self._folder, directive["args"][0]) if directive["args"] else ""
         found = sorted(glob.glob(name)) if "\0" not in name else []
         if not found and not glob.has_magic(name):
-            self._facts.notice(f"includes {directive['args'][0:1]}, which is not here", Place(shown, directive["line"]))
+            self._facts.notice(
+                f"includes {directive['args'][0:1]}, which is not here", Place(shown, directive["line"])
+            )
         for path in found:
             yield from self._flat(self._parsed(path))
 
@@ -142,7 +146,11 @@ class Nginx:
             self._upstream(directive["args"][0], place, self._flat(inner))
         elif name == "events":
             for where, each in self._flat(inner):
-                if each["directive"] == "worker_connections" and each["args"][0:1] and each["args"][0].isdigit():
+                if (
+                    each["directive"] == "worker_connections"
+                    and each["args"][0:1]
+                    and each["args"][0].isdigit()
+                ):
                     self.connections = Value(int(each["args"][0][:12]), Place(where, each["line"]))
         elif name in ("http", "server", "location", "if", "limit_except"):
             self._servers += name == "server"
@@ -156,7 +164,9 @@ class Nginx:
             if each["directive"] == "server" and words and not {"down", "backup"} & set(words[1:]):
                 servers.append(words[0])
             else:
-                directives[each["directive"]] = Directive(each["directive"], words, Place(shown, each["line"]))
+                directives[each["directive"]] = Directive(
+                    each["directive"], words, Place(shown, each["line"])
+                )
         self._upstreams[name] = Upstream(name, tuple(servers), directives, place)
 
 

@@ -46,8 +46,8 @@ casefold_http_method --casefold-http-method|control_socket_disable --no-control-
 """
 _REPEATED = ("bind", "raw_env", "reload_extra_files")
 NUMBERS = frozenset(
-    "backlog workers threads worker_connections max_requests max_requests_jitter timeout graceful_timeout "
-    "keepalive".split()
+    {"backlog", "workers", "threads", "worker_connections", "max_requests", "max_requests_jitter"}
+    | {"timeout", "graceful_timeout", "keepalive"}
 )
 
 

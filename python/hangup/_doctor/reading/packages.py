@@ -53,7 +53,7 @@ def _required(line: str, place: Place, facts: Facts) -> None:
 def read_toml(text: str, shown: str, facts: Facts) -> None:
     """``pyproject.toml``, ``poetry.lock``, ``uv.lock`` or ``Pipfile``, where Python can read TOML."""
     try:
-        import tomllib
+        import tomllib  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         facts.notice("is not read: this Python has no tomllib", Place(shown))
         return

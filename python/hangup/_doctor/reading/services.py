@@ -44,7 +44,7 @@ def service_of_configuration(path: str, root: str, facts: Facts, environment: di
     place = Place(shown(path))
     service = Service("gunicorn", "configuration", place, environment=environment)
     _take(service, path, root, facts)
-    _options(service, shlex_or_nothing(environment.get("GUNICORN_CMD_ARGS", "")), {}, facts)
+    add_options(service, shlex_or_nothing(environment.get("GUNICORN_CMD_ARGS", "")), {}, facts)
     return service
 
 
@@ -70,7 +70,7 @@ def _gunicorn(service: Service, command: Command, root: str, folder: str, facts:
         folder = os.path.join(folder, where)
     _find_configuration(service, given.get("config") or given_before.get("config"), folder, root, facts)
     for words in (extra, list(command.words)):
-        _options(service, words, command.assumed, facts)
+        add_options(service, words, command.assumed, facts)
 
 
 def _find_configuration(service: Service, named: Optional[str], folder: str, root: str, facts: Facts) -> None:
@@ -102,7 +102,8 @@ def _take(service: Service, path: str, root: str, facts: Facts) -> None:
         facts.notice("takes names from a module that is not here", Place(shown(path)))
 
 
-def _options(service: Service, words: list[str], assumed: dict[str, str], facts: Facts) -> None:
+def add_options(service: Service, words: list[str], assumed: dict[str, str], facts: Facts) -> None:
+    """Adds what a command line sets; what gunicorn would not take is left out."""
     try:
         given = read_options(words)
     except ValueError:

@@ -13,7 +13,9 @@ from .expressions import Evaluated, dotted, evaluate, parse
 from .files import Unreadable, read
 from .files import shown as name_of
 
-_NAMED = re.compile(r"DJANGO_SETTINGS_MODULE[\"']\s*,\s*[\"']([\w.]+)[\"']|DJANGO_SETTINGS_MODULE[\"']\]\s*=\s*[\"']([\w.]+)")
+_NAMED = re.compile(
+    r"DJANGO_SETTINGS_MODULE[\"']\s*,\s*[\"']([\w.]+)[\"']|DJANGO_SETTINGS_MODULE[\"']\]\s*=\s*[\"']([\w.]+)"
+)
 #: Settings whose values may be computed in part.
 _WANTED = (
     "ASGI_APPLICATION", "ATOMIC_REQUESTS", "CHANNEL_LAYERS", "DATABASES", "HANGUP", "INSTALLED_APPS", "MIDDLEWARE",

@@ -109,7 +109,9 @@ def starts(unit: Unit, environment: dict[str, str], facts: Facts) -> Iterator[Co
         try:
             yield from commands(line.lstrip("@-:+!").replace("%%", "%"), environment)
         except ValueError as error:
-            facts.notice(f"ExecStart could not be read: {error}", unit.where("Service", "ExecStart"), "HUP500")
+            facts.notice(
+                f"ExecStart could not be read: {error}", unit.where("Service", "ExecStart"), "HUP500"
+            )
 
 
 def seconds(text: Optional[str]) -> Optional[float]:

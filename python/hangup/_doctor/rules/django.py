@@ -17,12 +17,12 @@ MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 def _middleware(facts: Facts) -> list[str]:
     """The names, as far as they are known."""
     names = facts.django.get("MIDDLEWARE") if facts.django else None
-    return [name for name in names or () if isinstance(name, str)]
+    return [name for name in names if isinstance(name, str)] if isinstance(names, (list, tuple)) else []
 
 
 def _is_installed(facts: Facts, name: str) -> bool:
     apps = facts.django.get("INSTALLED_APPS") if facts.django else None
-    return bool(apps) and any(str(app).startswith(name) for app in apps if app is not UNKNOWN)
+    return isinstance(apps, (list, tuple)) and any(str(app).startswith(name) for app in apps)
 
 
 @rule(
@@ -80,7 +80,12 @@ def middleware_missing(facts: Facts) -> Iterator[Any]:
     if given is UNKNOWN or MIDDLEWARE in _middleware(facts):
         return
     place = facts.django.where("MIDDLEWARE")
-    yield place, f"{MIDDLEWARE} is not in MIDDLEWARE", None, edits.list_insert(place, "MIDDLEWARE", MIDDLEWARE)
+    yield (
+        place,
+        f"{MIDDLEWARE} is not in MIDDLEWARE",
+        None,
+        edits.list_insert(place, "MIDDLEWARE", MIDDLEWARE),
+    )
 
 
 @rule(
@@ -96,7 +101,9 @@ def memory_layer(facts: Facts) -> Iterator[Any]:
     layers = facts.django.get("CHANNEL_LAYERS") if facts.django else None
     if not facts.django or not isinstance(layers, dict):
         return
-    serving = [service for service in facts.services if service.server not in ("flask run", "runserver", "python")]
+    serving = [
+        service for service in facts.services if service.server not in ("flask run", "runserver", "python")
+    ]
     number = max((service.processes or 0 for service in serving), default=0)
     deployed = [service for service in serving if service.kind in ("systemd", "container", "procfile")]
     if len({service.place for service in deployed}) > 1 and len({service.kind for service in deployed}) == 1:
@@ -139,11 +146,18 @@ def asgi_under_wsgi(facts: Facts) -> Iterator[Any]:
 def no_asgi_server(facts: Facts) -> Iterator[Any]:
     routed = next((route for route in facts.application.routes if route.by == "channels"), None)
     serving = [service for service in facts.services if service.server != "python"]
-    if routed is None or not serving or any(not service.is_complete and not service.worker for service in serving):
+    if (
+        routed is None
+        or not serving
+        or any(not service.is_complete and not service.worker for service in serving)
+    ):
         return
     if any(service.is_asgi or service.server in ("runserver",) or not service.worker for service in serving):
         return
-    if any(service.server == "gunicorn" and service.application.partition(":")[0].endswith("asgi") for service in serving):
+    if any(
+        service.server == "gunicorn" and service.application.partition(":")[0].endswith("asgi")
+        for service in serving
+    ):
         return  # HUP604 says so
     if any(service.kind == "configuration" for service in serving):
         return  # how it is started is not known, nor what else is
@@ -152,10 +166,13 @@ def no_asgi_server(facts: Facts) -> Iterator[Any]:
 
 @rule(
     "HUP606", "transaction-around-a-stream", WARNING,
-    wrong="`ATOMIC_REQUESTS`, and views that stream or are asynchronous: the transaction is around the view only, and "
+    wrong="`ATOMIC_REQUESTS`, and views that stream or are asynchronous: the transaction is around the view "
+    "only, and "
     "an asynchronous view may not have one.",
-    seen="\"You cannot use ATOMIC_REQUESTS with async views.\"; a long poll holds a connection and its locks all the while.",
-    mend="`@transaction.non_atomic_requests` on those views, or `ATOMIC_REQUESTS = False` and `atomic()` where it is needed.",
+    seen="\"You cannot use ATOMIC_REQUESTS with async views.\"; a long poll holds a connection and its locks "
+    "all the while.",
+    mend="`@transaction.non_atomic_requests` on those views, or `ATOMIC_REQUESTS = False` and `atomic()` where "
+    "it is needed.",
     hangup="no difference.",
     source="docs.djangoproject.com/en/stable/topics/db/transactions/#tying-transactions-to-http-requests",
 )  # fmt: skip
@@ -164,8 +181,14 @@ def atomic_requests(facts: Facts) -> Iterator[Any]:
     if not facts.django or not isinstance(databases, dict):
         return
     views = [*facts.application.async_views, *facts.application.streams]
-    if views and any(isinstance(each, dict) and each.get("ATOMIC_REQUESTS") is True for each in databases.values()):
-        yield facts.django.where("DATABASES"), f"ATOMIC_REQUESTS, and {views[0]} streams or is asynchronous", None
+    if views and any(
+        isinstance(each, dict) and each.get("ATOMIC_REQUESTS") is True for each in databases.values()
+    ):
+        yield (
+            facts.django.where("DATABASES"),
+            f"ATOMIC_REQUESTS, and {views[0]} streams or is asynchronous",
+            None,
+        )
 
 
 @rule(

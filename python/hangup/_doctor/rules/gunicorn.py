@@ -7,13 +7,13 @@ from typing import Any
 
 from .. import edits
 from ..facts import Facts
-from ..reading.nginx import serving, span
+from ..reading.nginx import span
 from ..registry import ERROR, INFO, WARNING, rule
 from ..service import ASGI_SERVERS, ASGI_WORKERS
 
-_SETTINGS = "https://docs.gunicorn.org/en/stable/settings.html"
+SETTINGS = "https://docs.gunicorn.org/en/stable/settings.html"
 #: From these on a worker has its sockets in a hub: patching after the import of an application is too late.
-_HUBS = ("gevent", "geventwebsocket", "eventlet")
+HUBS = ("gevent", "geventwebsocket", "eventlet")
 
 
 def said(value: Any) -> str:
@@ -38,7 +38,8 @@ def unreadable(facts: Facts) -> Iterator[Any]:
 @rule(
     "HUP101", "sync-worker-with-websockets", ERROR,
     wrong="Sync workers serve WebSockets: one client holds a whole worker.",
-    seen="\"[CRITICAL] WORKER TIMEOUT\" after `timeout` seconds, then \"SystemExit: 1\"; meanwhile nobody else is served.",
+    seen="\"[CRITICAL] WORKER TIMEOUT\" after `timeout` seconds, then \"SystemExit: 1\"; meanwhile nobody else "
+    "is served.",
     mend="`worker_class = \"gthread\"` with threads, or `gunicorn -c python:hangup.gunicorn`.",
     hangup="silent: the connection leaves the worker after its handshake.",
     source="gunicorn#1497, Flask-SocketIO#865, Flask-SocketIO#1572",
@@ -47,27 +48,8 @@ def sync_worker(facts: Facts) -> Iterator[Any]:
     for service in facts.gunicorns:
         if service.worker == "sync" and facts.has_websockets and facts.is_native(service) is False:
             number = service.processes
-            held = "each client" if number is None else f"{number} client{'s' if number > 1 else ''}"
-            yield service.where("worker_class"), f"the worker is sync: {held} hold{'s' if number in (None, 1) else ''} " + (
-                "a worker" if number is None else "all there is"
-            ), "sync"  # fmt: skip
-
-
-@rule(
-    "HUP102", "reload-in-production", WARNING,
-    wrong="`reload` is on: workers watch the sources and restart when one changes.",
-    seen="All clients are dropped by a deployment, a log file beside the sources or an editor; CPU is used for watching.",
-    mend="Leave it to development.",
-    hangup="no difference.",
-    source=_SETTINGS + "#reload: made for development",
-    is_mended=True,
-)  # fmt: skip
-def reload_on(facts: Facts) -> Iterator[Any]:
-    for service in facts.services:
-        value = service.setting("reload") if service.server in ("gunicorn", "uvicorn") else None
-        if value and value.value is True:
-            change = edits.assign(value.place, "reload", False) or edits.drop_option(value.place, "--reload")
-            yield value.place, f"reload is on{said(value)}", True, change
+            workers = f"each of {number} workers" if number else "each worker"
+            yield service.where("worker_class"), f"the worker is sync: one client holds {workers}", "sync"
 
 
 @rule(
@@ -87,16 +69,18 @@ def threads(facts: Facts) -> Iterator[Any]:
             value = service.setting("threads")
             yield (
                 value.place,
-                f"{number} threads{said(value)} × {workers} worker{'s'[:workers > 1]}: client {number * workers} "
+                f"{number} threads{said(value)} x {workers} worker{'s'[: workers > 1]}: client {number * workers} "
                 f"takes the last one; {facts.clients} are expected (--clients)",
                 number,
             )
 
 
-def _sessions_stay(facts: Facts) -> bool:
+def sessions_stay(facts: Facts) -> bool:
     """Whether all transports need only one request."""
     transports = [server.option("transports").value for server in facts.application.servers]
-    return all(isinstance(each, list) and "polling" not in each or each == "websocket" for each in transports)
+    return all(
+        (isinstance(each, list) and "polling" not in each) or each == "websocket" for each in transports
+    )
 
 
 @rule(
@@ -109,7 +93,7 @@ def _sessions_stay(facts: Facts) -> bool:
     source="Flask-SocketIO#35, #402, #1241; flask-socketio.readthedocs.io/en/latest/deployment.html",
 )  # fmt: skip
 def affinity(facts: Facts) -> Iterator[Any]:
-    if not facts.application.servers or _sessions_stay(facts):
+    if not facts.application.servers or sessions_stay(facts):
         return
     for service in facts.services:
         number = service.number("workers") if service.server in ("gunicorn", *ASGI_SERVERS[::2]) else None
@@ -135,10 +119,16 @@ def message_queue(facts: Facts) -> Iterator[Any]:
         return
     for server in facts.application.servers:
         queue, manager = server.option("message_queue").value, server.option("client_manager").value
-        has_manager = manager not in (None, "") and "NativeManager" not in str(manager).split("(")[0].split(".")
+        has_manager = manager not in (None, "") and "NativeManager" not in str(manager).split("(")[0].split(
+            "."
+        )
         if queue in (None, "") and not has_manager:
             number = several.processes if several else behind
-            yield server.place, f"{server.kind} has neither message_queue nor client_manager; {number} processes", number
+            yield (
+                server.place,
+                f"{server.kind} has neither message_queue nor client_manager; {number} processes",
+                number,
+            )
 
 
 @rule(
@@ -147,7 +137,7 @@ def message_queue(facts: Facts) -> Iterator[Any]:
     seen="\"No keepalived connections can be handled\" at the start; clients beyond the number wait in the backlog.",
     mend="More than clients and threads together.",
     hangup="no difference for gevent and eventlet; on gthread a WebSocket does not count, threads still do.",
-    source=_SETTINGS + "#worker-connections; gunicorn, workers/gthread.py check_config",
+    source=SETTINGS + "#worker-connections; gunicorn, workers/gthread.py check_config",
     is_mended=True,
 )  # fmt: skip
 def worker_connections(facts: Facts) -> Iterator[Any]:
@@ -156,11 +146,16 @@ def worker_connections(facts: Facts) -> Iterator[Any]:
         number, needed = service.number("worker_connections"), None
         if service.worker == "gthread":
             needed = service.number("threads")
-        elif service.worker in _HUBS and facts.has_websockets:
+        elif service.worker in HUBS and facts.has_websockets:
             needed = -(-facts.clients // (service.processes or 1))
         if number is not None and needed is not None and number < needed:
             change = edits.assign(value.place, "worker_connections", max(1000, 2 * needed))
-            yield value.place, f"worker_connections = {number}{said(value)}, and {needed} are needed", number, change
+            yield (
+                value.place,
+                f"worker_connections = {number}{said(value)}, and {needed} are needed",
+                number,
+                change,
+            )
 
 
 @rule(
@@ -169,7 +164,7 @@ def worker_connections(facts: Facts) -> Iterator[Any]:
     seen="A worker that is stuck in C code or in a deadlock serves nobody until somebody restarts it.",
     mend="Leave it at 30: of gthread, gevent and eventlet it is not the time of a request, but of a heartbeat.",
     hangup="no difference; WebSockets do not need it.",
-    source=_SETTINGS + "#timeout",
+    source=SETTINGS + "#timeout",
     is_mended=True,
 )  # fmt: skip
 def no_timeout(facts: Facts) -> Iterator[Any]:
@@ -206,76 +201,6 @@ def keepalive(facts: Facts) -> Iterator[Any]:
 
 
 @rule(
-    "HUP109", "container-killed-before-graceful-timeout", WARNING,
-    wrong="The container is killed before gunicorn gives up waiting: stock workers wait for open WebSockets.",
-    seen="Each `docker compose up -d` takes 10 s and ends with exit status 137; no `disconnect` handler runs.",
-    mend="`stop_grace_period` some seconds more than `graceful_timeout`, or a shorter `graceful_timeout`.",
-    hangup="silent: WebSockets are told 1001 and gone within 4 s.",
-    source="Compose specification, stop_grace_period (10 s); " + _SETTINGS + "#graceful-timeout",
-)  # fmt: skip
-def stop_grace(facts: Facts) -> Iterator[Any]:
-    for service in facts.gunicorns:
-        grace, graceful = service.stop_grace, service.number("graceful_timeout")
-        if not grace or grace.value is None or graceful is None or not facts.has_websockets:
-            continue
-        if facts.is_native(service) is False and grace.value <= graceful:
-            text = f"killed after {grace.value:g} s; graceful_timeout is {graceful} s"
-            yield grace.place, text, grace.value
-
-
-@rule(
-    "HUP110", "preload-under-a-hub", WARNING,
-    wrong="`preload_app` with a gevent or eventlet worker: the application is imported before the worker patches.",
-    seen="Locks, sockets and threads made at import are not green: workers hang, \"This event loop is already "
-    "running\", or \"maximum recursion depth exceeded\" in ssl.",
-    mend="`preload_app = False`, or patch in the first lines of the configuration file.",
-    hangup="no difference.",
-    source="gunicorn#927, #1566, #2478",
-    is_mended=True,
-)  # fmt: skip
-def preload(facts: Facts) -> Iterator[Any]:
-    for service in facts.gunicorns:
-        value = service.setting("preload_app")
-        if value.value is True and service.worker in _HUBS:
-            change = edits.assign(value.place, "preload_app", False) or edits.drop_option(value.place, "--preload")
-            yield value.place, f"preload_app with {service.worker}", True, change
-
-
-@rule(
-    "HUP111", "max-requests-without-jitter", WARNING,
-    wrong="`max_requests` without `max_requests_jitter`: workers that started together restart together.",
-    seen="Now and then all workers are away at once, and all clients reconnect at once.",
-    mend="A jitter of a tenth or more.",
-    hangup="no difference to when; clients of a worker that leaves are told 1001.",
-    source=_SETTINGS + "#max-requests-jitter",
-    is_mended=True,
-)  # fmt: skip
-def jitter(facts: Facts) -> Iterator[Any]:
-    for service in facts.gunicorns:
-        value, number = service.setting("max_requests"), service.number("max_requests")
-        if number and service.number("max_requests_jitter") == 0 and (service.number("workers") or 1) > 1:
-            change = edits.assign_below(value.place, "max_requests_jitter", max(1, number // 10))
-            yield value.place, f"max_requests = {number}{said(value)}, no jitter", number, change
-
-
-@rule(
-    "HUP112", "max-requests-with-websockets", ERROR,
-    wrong="`max_requests` with open WebSockets on a stock gthread worker: it stops accepting and waits for them.",
-    seen="Every request fails for as long as `timeout`, then \"WORKER TIMEOUT\"; each poll of Socket.IO counts as a request.",
-    mend="`max_requests = 0`, or `gunicorn -c python:hangup.gunicorn`.",
-    hangup="silent: the clients are told 1001 at once, and the worker leaves.",
-    source="gunicorn#3038, #2567",
-    is_mended=True,
-)  # fmt: skip
-def max_requests(facts: Facts) -> Iterator[Any]:
-    for service in facts.gunicorns:
-        value, number = service.setting("max_requests"), service.number("max_requests")
-        if number and service.worker == "gthread" and facts.has_websockets and facts.is_native(service) is False:
-            change = edits.assign(value.place, "max_requests", 0)
-            yield value.place, f"max_requests = {number}{said(value)} with WebSockets on gthread", number, change
-
-
-@rule(
     "HUP113", "hook-replaces-hangups", ERROR,
     wrong="A hook that is defined below `from hangup.gunicorn import *` replaces hangup's.",
     seen="Nothing: the service runs stock. `hangup.status()` says so.",
@@ -289,7 +214,12 @@ def lost_hook(facts: Facts) -> Iterator[Any]:
         if service.lost_hook:
             lines = ("", "import hangup.gunicorn", "", "hangup.gunicorn.install(globals())")
             change = edits.append(service.lost_hook.place.file, *lines)
-            yield service.lost_hook.place, f"{service.lost_hook.value} is not hangup's", service.lost_hook.value, change
+            yield (
+                service.lost_hook.place,
+                f"{service.lost_hook.value} is not hangup's",
+                service.lost_hook.value,
+                change,
+            )
 
 
 @rule(
@@ -298,12 +228,12 @@ def lost_hook(facts: Facts) -> Iterator[Any]:
     seen="Nothing: the setting is ignored.",
     mend="Leave it out, or set `worker_connections`.",
     hangup="no difference.",
-    source=_SETTINGS + "#threads",
+    source=SETTINGS + "#threads",
 )  # fmt: skip
 def threads_ignored(facts: Facts) -> Iterator[Any]:
     for service in facts.gunicorns:
         number = service.number("threads")
-        if service.worker in (*_HUBS, *ASGI_WORKERS, "tornado") and number and number > 1:
+        if service.worker in (*HUBS, *ASGI_WORKERS, "tornado") and number and number > 1:
             yield service.where("threads"), f"threads = {number} with {service.worker}", number
 
 
@@ -326,42 +256,6 @@ def left_alone(facts: Facts) -> Iterator[Any]:
 
 
 @rule(
-    "HUP116", "daemon-under-a-supervisor", ERROR,
-    wrong="`daemon` under systemd or as a container's command: what is started ends at once, and that is what is watched.",
-    seen="The container exits with status 0; systemd says \"Main process exited\" and kills the rest.",
-    mend="Leave it out: the supervisor is what daemons are for.",
-    hangup="no difference.",
-    source=_SETTINGS + "#daemon",
-    is_mended=True,
-)  # fmt: skip
-def daemon(facts: Facts) -> Iterator[Any]:
-    for service in facts.gunicorns:
-        value = service.setting("daemon")
-        forks = service.unit and service.unit.value("Service", "Type") == "forking"
-        if value.value is True and service.kind in ("systemd", "container", "procfile") and not forks:
-            change = edits.assign(value.place, "daemon", False) or edits.drop_option(value.place, "--daemon")
-            yield value.place, f"daemon, started by {service.kind}", True, change
-
-
-@rule(
-    "HUP117", "development-server", WARNING,
-    wrong="The development server of Flask or Django is what is deployed.",
-    seen="\"WARNING: This is a development server. Do not use it in a production deployment.\"; a thread for each client.",
-    mend="gunicorn, or for ASGI uvicorn or daphne.",
-    hangup="no difference.",
-    source="flask.palletsprojects.com/deploying; docs.djangoproject.com/en/stable/ref/django-admin/#runserver",
-)  # fmt: skip
-def development_server(facts: Facts) -> Iterator[Any]:
-    for service in facts.services:
-        if service.kind not in ("systemd", "container", "procfile"):
-            continue
-        if service.server in ("flask run", "runserver"):
-            yield service.place, f"{service.server} is started by {service.kind}", service.server
-        elif service.server == "python" and facts.application.allows_werkzeug:
-            yield facts.application.allows_werkzeug, "allow_unsafe_werkzeug=True, and it is deployed", True
-
-
-@rule(
     "HUP118", "hangup-switched-off", INFO,
     wrong="`HANGUP` in the environment switches hangup off, or to counting only.",
     seen="Nothing is changed in the service; `hangup.status()` says so.",
@@ -373,24 +267,3 @@ def switched_off(facts: Facts) -> Iterator[Any]:
     for service in facts.services:
         if service.is_switched_off and (service.hangup or facts.application.installs_hangup):
             yield service.place, f"HANGUP={service.environment['HANGUP']}", service.environment["HANGUP"]
-
-
-@rule(
-    "HUP119", "sync-timeout-longer-than-the-proxys", WARNING,
-    wrong="nginx gives a request up before the sync worker that serves it is given up.",
-    seen="504 \"upstream timed out (110: Connection timed out)\", while the worker computes on for nobody.",
-    mend="`proxy_read_timeout` some seconds more than `timeout`, or a shorter `timeout`.",
-    hangup="no difference to the 504; a view can ask whether its client is still there.",
-    source="nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout; " + _SETTINGS + "#timeout",
-)  # fmt: skip
-def proxy_gives_up(facts: Facts) -> Iterator[Any]:
-    for service in facts.gunicorns:
-        ours = service.number("timeout")
-        if service.worker != "sync" or not ours:
-            continue
-        for location in serving(facts.locations, "/"):
-            given = location.one("proxy_read_timeout")
-            theirs = span(given.arguments[0]) if given and given.arguments else 60.0
-            if theirs is not None and theirs < ours:
-                place = given.place if given else location.place
-                yield place, f"nginx waits {theirs:g} s; timeout is {ours} s ({service.where('timeout')})", theirs

@@ -27,7 +27,8 @@ def needed(service: Service, facts: Facts) -> Optional[int]:
     seen="\"OSError: [Errno 24] Too many open files\"; gthread's worker ends with all its clients, eventlet's never "
     "accepts again.",
     mend="`ulimit -n 65536` where it is started (systemd: `LimitNOFILE=65536`), or fewer `worker_connections`.",
-    hangup="silent as long as the clients that are expected (--clients) fit: new ones wait in the backlog, nobody is dropped.",
+    hangup="silent as long as the clients that are expected (--clients) fit: new ones wait in the backlog, "
+    "nobody is dropped.",
     source="getrlimit(2); gunicorn#3339, #2994",
 )  # fmt: skip
 def descriptors(facts: Facts) -> Iterator[Any]:
@@ -55,5 +56,10 @@ def backlog(facts: Facts) -> Iterator[Any]:
     limit = facts.machine.somaxconn
     for service in facts.gunicorns:
         number = service.number("backlog")
-        if limit is not None and number is not None and service.kind != "container" and limit < number:
+        if (
+            limit is not None
+            and number is not None
+            and service.kind not in ("container", "environment")
+            and limit < number
+        ):
             yield service.where("backlog"), f"backlog is {number}, net.core.somaxconn {limit}", limit

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 from .. import edits
 from ..facts import Facts, Location
 from ..reading.application import paths
-from ..reading.nginx import serving, size, span
+from ..reading.nginx import serving
 from ..registry import ERROR, INFO, WARNING, rule
+from ..values import Place
 
-_PROXY = "nginx.org/en/docs/http/ngx_http_proxy_module.html"
-_WEBSOCKET = "nginx.org/en/docs/http/websocket.html"
-#: Seconds, where nothing is given.
-READ_TIMEOUT = 60.0
+PROXY = "nginx.org/en/docs/http/ngx_http_proxy_module.html"
+WEBSOCKET = "nginx.org/en/docs/http/websocket.html"
 
 
 def sockets(facts: Facts) -> Iterator[tuple[Location, str]]:
@@ -27,13 +26,8 @@ def sockets(facts: Facts) -> Iterator[tuple[Location, str]]:
                 yield location, by
 
 
-def read_timeout(location: Location) -> Optional[float]:
-    """Seconds; None if it is a variable."""
-    given = location.one("proxy_read_timeout")
-    return span(given.arguments[0]) if given and given.arguments else READ_TIMEOUT
-
-
-def _where(location: Location, name: str) -> Any:
+def where(location: Location, name: str) -> Place:
+    """Of a directive, or of what it would have to stand in."""
     given = location.one(name)
     return given.place if given else location.place
 
@@ -75,7 +69,7 @@ def unreadable(facts: Facts) -> Iterator[Any]:
     seen="\"WebSocket connection to '…' failed\", 400 in the access log; Socket.IO stays with polling.",
     mend="`proxy_set_header Upgrade $http_upgrade;`",
     hangup="no difference: the handshake does not arrive.",
-    source=_WEBSOCKET,
+    source=WEBSOCKET,
     is_mended=True,
 )  # fmt: skip
 def upgrade(facts: Facts) -> Iterator[Any]:
@@ -92,7 +86,7 @@ def upgrade(facts: Facts) -> Iterator[Any]:
     seen="\"WebSocket connection to '…' failed\", 400 in the access log; Socket.IO stays with polling.",
     mend="`proxy_set_header Connection \"upgrade\";`, or the variable of a `map $http_upgrade`.",
     hangup="no difference: the handshake does not arrive.",
-    source=_WEBSOCKET,
+    source=WEBSOCKET,
     is_mended=True,
 )  # fmt: skip
 def connection(facts: Facts) -> Iterator[Any]:
@@ -110,7 +104,7 @@ def connection(facts: Facts) -> Iterator[Any]:
     seen="\"WebSocket connection to '…' failed\", 400 or 426 in the access log; Socket.IO stays with polling.",
     mend="`proxy_http_version 1.1;`",
     hangup="no difference: the handshake does not arrive.",
-    source=_PROXY + "#proxy_http_version; RFC 6455 §4.1",
+    source=PROXY + "#proxy_http_version; RFC 6455 §4.1",
     is_mended=True,
 )  # fmt: skip
 def http_version(facts: Facts) -> Iterator[Any]:
@@ -122,100 +116,9 @@ def http_version(facts: Facts) -> Iterator[Any]:
                 if given and not given.is_inherited
                 else edits.nginx_insert(location.place, "proxy_http_version 1.1;")
             )
-            text = f"location {location.path}: {'no proxy_http_version' if given is None else ' '.join(given.arguments)}"
-            yield _where(location, "proxy_http_version"), text, None, change
-
-
-@rule(
-    "HUP404", "buffered-stream", WARNING,
-    wrong="The application streams, and nginx collects what it sends.",
-    seen="Event streams and progress arrive in lumps, or only at the end.",
-    mend="`proxy_buffering off;` in the location of the stream, or `X-Accel-Buffering: no` in its response.",
-    hangup="no difference.",
-    source=_PROXY + "#proxy_buffering",
-    is_mended=True,
-)  # fmt: skip
-def buffering(facts: Facts) -> Iterator[Any]:
-    if not facts.application.streams or any(
-        location.one("proxy_buffering") and location.directives["proxy_buffering"][-1].arguments == ("off",)
-        for location in facts.locations
-    ):
-        return
-    for location in serving(facts.locations, "/"):
-        change = edits.nginx_insert(location.place, "proxy_buffering off;")
-        text = f"location {location.path} buffers; {facts.application.streams[0]} streams"
-        yield _where(location, "proxy_buffering"), text, None, change
-
-
-def _deadlines(facts: Facts) -> Iterator[tuple[Location, float, float, float]]:
-    for location, by in sockets(facts):
-        waits = read_timeout(location)
-        for server in facts.application.servers if by == "socketio" and waits is not None else ():
-            interval, timeout = server.number("ping_interval", 25), server.number("ping_timeout", 20)
-            if interval is not None and timeout is not None and interval < 1000 and timeout < 1000:
-                yield location, waits or 0.0, interval, timeout
-
-
-def _longer(location: Location, seconds: float) -> edits.Edits:
-    given = location.one("proxy_read_timeout")
-    if given and not given.is_inherited:
-        return edits.nginx_value(given.place, "proxy_read_timeout", f"{seconds:.0f}s")
-    return edits.nginx_insert(location.place, f"proxy_read_timeout {seconds:.0f}s;")
-
-
-@rule(
-    "HUP405", "idle-clients-cut-off", ERROR,
-    wrong="`proxy_read_timeout` is not longer than `ping_interval`: nginx ends a quiet connection before its next ping.",
-    seen="All quiet clients are disconnected (\"transport close\") and come back, every so many seconds; 504 for polls.",
-    mend="More than `ping_interval + ping_timeout`; an hour is common.",
-    hangup="no difference: the connection is ended by nginx.",
-    source=_WEBSOCKET + "; " + _PROXY + "#proxy_read_timeout (60 s)",
-    is_mended=True,
-)  # fmt: skip
-def cut_off(facts: Facts) -> Iterator[Any]:
-    for location, waits, interval, timeout in _deadlines(facts):
-        if waits <= interval:
-            text = f"proxy_read_timeout is {waits:g} s, ping_interval {interval:g} s"
-            change = _longer(location, max(3600, 2 * (interval + timeout)))
-            yield _where(location, "proxy_read_timeout"), text, waits, change
-
-
-@rule(
-    "HUP406", "slow-clients-cut-off", WARNING,
-    wrong="`proxy_read_timeout` is not longer than `ping_interval + ping_timeout`: the next ping is sent only when the "
-    "last one is answered.",
-    seen="Clients on slow networks are disconnected (\"transport close\") before their `ping_timeout`.",
-    mend="More than `ping_interval + ping_timeout`; an hour is common.",
-    hangup="no difference: the connection is ended by nginx.",
-    source=_PROXY + "#proxy_read_timeout; python-engineio, socket.py schedule_ping",
-    is_mended=True,
-)  # fmt: skip
-def slow_cut_off(facts: Facts) -> Iterator[Any]:
-    for location, waits, interval, timeout in _deadlines(facts):
-        if interval < waits <= interval + timeout:
-            text = f"proxy_read_timeout is {waits:g} s, ping_interval + ping_timeout {interval + timeout:g} s"
-            change = _longer(location, max(3600, 2 * (interval + timeout)))
-            yield _where(location, "proxy_read_timeout"), text, waits, change
-
-
-@rule(
-    "HUP407", "quiet-websockets-cut-off", WARNING,
-    wrong="WebSockets that nobody pings, behind nginx, which ends what is quiet for `proxy_read_timeout`.",
-    seen="Quiet clients are disconnected after 60 s with code 1006.",
-    mend="Pings (`SOCK_SERVER_OPTIONS = {\"ping_interval\": 25}`), or a longer `proxy_read_timeout`.",
-    hangup="no difference: plain WebSockets are pinged if that is asked for.",
-    source=_WEBSOCKET,
-    is_mended=True,
-)  # fmt: skip
-def quiet(facts: Facts) -> Iterator[Any]:
-    # uvicorn and daphne ping by themselves, every 20 s; gunicorn's asgi worker does not.
-    pinged = all(service.server in ("uvicorn", "daphne") or service.worker == "uvicorn" for service in facts.services)
-    for location, by in sockets(facts):
-        waits = read_timeout(location)
-        unpinged = (by == "flask_sock" and not facts.application.pings) or (by == "channels" and not pinged)
-        if unpinged and facts.services and waits is not None and waits <= READ_TIMEOUT:
-            text = f"location {location.path}: quiet for {waits:g} s, and it is ended"
-            yield _where(location, "proxy_read_timeout"), text, waits, _longer(location, 3600)
+            said = "no proxy_http_version" if given is None else " ".join(given.arguments)
+            text = f"location {location.path}: {said}"
+            yield where(location, "proxy_http_version"), text, None, change
 
 
 @rule(
@@ -224,15 +127,16 @@ def quiet(facts: Facts) -> Iterator[Any]:
     seen="400 \"Invalid session\", clients that connect and disconnect in turns.",
     mend="`ip_hash;`, or `hash $remote_addr consistent;`, in the upstream.",
     hangup="no difference: a session lives in one worker.",
-    source="flask-socketio.readthedocs.io/en/latest/deployment.html; nginx.org/en/docs/http/ngx_http_upstream_module.html#ip_hash",
+    source="flask-socketio.readthedocs.io/en/latest/deployment.html; "
+    "nginx.org/en/docs/http/ngx_http_upstream_module.html#ip_hash",
     is_mended=True,
 )  # fmt: skip
 def upstream_affinity(facts: Facts) -> Iterator[Any]:
-    from .gunicorn import _sessions_stay
+    from .gunicorn import sessions_stay
 
     for location, by in sockets(facts):
         upstream = location.upstream
-        if by != "socketio" or upstream is None or len(upstream.servers) < 2 or _sessions_stay(facts):
+        if by != "socketio" or upstream is None or len(upstream.servers) < 2 or sessions_stay(facts):
             continue
         if not {"ip_hash", "hash", "sticky", "sticky_cookie_insert"} & set(upstream.directives):
             text = f"upstream {upstream.name} has {len(upstream.servers)} servers"
@@ -243,7 +147,8 @@ def upstream_affinity(facts: Facts) -> Iterator[Any]:
     "HUP409", "origin-not-recognised", ERROR,
     wrong="Socket.IO compares the page's origin with the address it is asked for, and nginx does not pass that on.",
     seen="400; \"… is not an accepted origin.\" in the log.",
-    mend="`proxy_set_header Host $http_host;` and, behind TLS, `proxy_set_header X-Forwarded-Proto $scheme;`; or name "
+    mend="`proxy_set_header Host $http_host;` and, behind TLS, `proxy_set_header X-Forwarded-Proto $scheme;`; "
+    "or name "
     "the origins in `cors_allowed_origins`.",
     hangup="no difference.",
     source="RFC 6454; python-engineio, base_server.py _cors_allowed_origins",
@@ -270,7 +175,7 @@ def origin(facts: Facts) -> Iterator[Any]:
     seen="All clients are 127.0.0.1 in logs, rate limits and blocks.",
     mend="`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`",
     hangup="no difference.",
-    source="RFC 7239; " + _PROXY + "#proxy_set_header",
+    source="RFC 7239; " + PROXY + "#proxy_set_header",
     is_mended=True,
 )  # fmt: skip
 def address(facts: Facts) -> Iterator[Any]:
@@ -287,7 +192,7 @@ def address(facts: Facts) -> Iterator[Any]:
     seen="nginx's kept connections are not used: a new connection, and a descriptor, for each request.",
     mend="`map $http_upgrade $connection_upgrade { default upgrade; '' ''; }` and `Connection $connection_upgrade`.",
     hangup="no difference.",
-    source=_WEBSOCKET + "; nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive",
+    source=WEBSOCKET + "; nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive",
 )  # fmt: skip
 def kept(facts: Facts) -> Iterator[Any]:
     for location, _ in sockets(facts):
@@ -296,47 +201,8 @@ def kept(facts: Facts) -> Iterator[Any]:
         if not shared or header is None or location.upstream is None:
             continue
         if "keepalive" in location.upstream.directives and header.arguments[1].lower() == "upgrade":
-            yield header.place, f"location /: Connection is upgrade for all; {location.upstream.name} keeps", "upgrade"
-
-
-@rule(
-    "HUP412", "messages-larger-than-nginx-allows", WARNING,
-    wrong="`client_max_body_size` is less than `max_http_buffer_size`: a poll may not bring what a WebSocket may.",
-    seen="413 \"Request Entity Too Large\", but only for clients that poll.",
-    mend="`client_max_body_size` at least as large.",
-    hangup="no difference.",
-    source="nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body_size (1m)",
-    is_mended=True,
-)  # fmt: skip
-def body_size(facts: Facts) -> Iterator[Any]:
-    for location, by in sockets(facts):
-        given = location.one("client_max_body_size")
-        allowed = size(given.arguments[0]) if given and given.arguments else float(1 << 20)
-        for server in facts.application.servers if by == "socketio" else ():
-            wanted = server.number("max_http_buffer_size", 1_000_000)
-            if allowed is not None and wanted is not None and allowed < wanted:
-                value = f"{-(-int(wanted) // (1 << 20))}m"
-                change = (
-                    edits.nginx_value(given.place, "client_max_body_size", value)
-                    if given and not given.is_inherited
-                    else edits.nginx_insert(location.place, f"client_max_body_size {value};")
-                )
-                text = f"nginx allows {allowed:,.0f} bytes, max_http_buffer_size is {wanted:,.0f}"
-                yield _where(location, "client_max_body_size"), text, allowed, change
-
-
-@rule(
-    "HUP413", "too-few-connections-of-nginx", WARNING,
-    wrong="Each WebSocket takes two of nginx's `worker_connections`, and there are fewer than that.",
-    seen="\"512 worker_connections are not enough\" in nginx's log; clients are reset.",
-    mend="`events { worker_connections 4096; }`, and `worker_rlimit_nofile` of twice as many.",
-    hangup="no difference.",
-    source="nginx.org/en/docs/ngx_core_module.html#worker_connections",
-    is_mended=True,
-)  # fmt: skip
-def nginx_connections(facts: Facts) -> Iterator[Any]:
-    value = facts.nginx_connections
-    if value and facts.has_websockets and value.value < 2 * facts.clients:
-        change = edits.nginx_value(value.place, "worker_connections", str(max(4096, 4 * facts.clients)))
-        text = f"worker_connections is {value.value}; {facts.clients} clients (--clients) need {2 * facts.clients}"
-        yield value.place, text, value.value, change
+            yield (
+                header.place,
+                f"location /: Connection is upgrade for all; {location.upstream.name} keeps",
+                "upgrade",
+            )

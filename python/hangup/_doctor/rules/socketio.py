@@ -35,13 +35,15 @@ def async_mode(facts: Facts) -> Iterator[Any]:
         allowed = _WORKERS.get(mode.value) if isinstance(mode.value, str) else None
         for service in facts.gunicorns:
             if allowed is not None and service.worker in WSGI_WORKERS and service.worker not in allowed:
-                text = f"async_mode={mode.value!r}, and the worker is {service.worker} ({service.where('worker_class')})"
+                where = service.where("worker_class")
+                text = f"async_mode={mode.value!r}, and the worker is {service.worker} ({where})"
                 yield mode.place, text, mode.value
 
 
 @rule(
     "HUP202", "async-mode-guessed", ERROR,
-    wrong="No `async_mode`, threads for workers, and eventlet or gevent among the requirements: python-engineio takes "
+    wrong="No `async_mode`, threads for workers, and eventlet or gevent among the requirements: python-engineio "
+    "takes "
     "the first of eventlet, gevent and threading that it can import.",
     seen="It works until somebody installs eventlet; then emits never arrive, and `greenlet.error` is in the log.",
     mend="`async_mode=\"threading\"`.",
@@ -65,7 +67,8 @@ def async_mode_guessed(facts: Facts) -> Iterator[Any]:
     "HUP203", "not-monkey-patched", ERROR,
     wrong="A mode of eventlet or gevent with a message queue, and nobody patches the standard library.",
     seen="The process stands still as soon as it listens to Redis: no client connects, \"ping timeout\" for all.",
-    mend="`eventlet.monkey_patch()` or `gevent.monkey.patch_all()` in the very first lines, or the worker of the same name.",
+    mend="`eventlet.monkey_patch()` or `gevent.monkey.patch_all()` in the very first lines, or the worker of "
+    "the same name.",
     hangup="no difference.",
     source="flask-socketio.readthedocs.io, \"Using Multiple Workers\": the message queue needs it",
 )  # fmt: skip
@@ -76,11 +79,15 @@ def monkey_patch(facts: Facts) -> Iterator[Any]:
             continue
         patched = mode.value in facts.application.monkey_patches
         by_worker = any(
-            mode.value in service.worker and not service.setting("preload_app").value or not service.worker
+            (mode.value in service.worker and not service.setting("preload_app").value) or not service.worker
             for service in facts.gunicorns
         )
         if not patched and not by_worker:
-            yield mode.place, f"async_mode={mode.value!r} with a message queue, and nothing patches", mode.value
+            yield (
+                mode.place,
+                f"async_mode={mode.value!r} with a message queue, and nothing patches",
+                mode.value,
+            )
 
 
 @rule(
@@ -96,7 +103,11 @@ def patched_under_threads(facts: Facts) -> Iterator[Any]:
     for hub, place in facts.application.monkey_patches.items():
         for service in facts.gunicorns:
             if service.worker in ("sync", "gthread"):
-                yield place, f"{hub} patches, and the worker is {service.worker} ({service.where('worker_class')})", hub
+                yield (
+                    place,
+                    f"{hub} patches, and the worker is {service.worker} ({service.where('worker_class')})",
+                    hub,
+                )
 
 
 @rule(
@@ -116,7 +127,8 @@ def any_origin(facts: Facts) -> Iterator[Any]:
 
 @rule(
     "HUP206", "ping-in-milliseconds", ERROR,
-    wrong="`ping_interval` or `ping_timeout` of a thousand and more: they are seconds, in JavaScript they are milliseconds.",
+    wrong="`ping_interval` or `ping_timeout` of a thousand and more: they are seconds, in JavaScript they are "
+    "milliseconds.",
     seen="Clients that vanished stay for hours: descriptors, threads and members of rooms grow.",
     mend="25 and 20 are the defaults.",
     hangup="no difference: the deadline is what you set.",
@@ -149,7 +161,8 @@ def short_ping_timeout(facts: Facts) -> Iterator[Any]:
     "HUP208", "asyncio-server-under-a-wsgi-worker", ERROR,
     wrong="An `AsyncServer` is served by a WSGI worker, or a WSGI `Server` by an ASGI one.",
     seen="`TypeError: __call__() missing 1 required positional argument: 'send'`, or 500 for each request.",
-    mend="`-k uvicorn.workers.UvicornWorker`, `-k asgi`, or uvicorn for `AsyncServer`; gthread for `Server` and `SocketIO`.",
+    mend="`-k uvicorn.workers.UvicornWorker`, `-k asgi`, or uvicorn for `AsyncServer`; gthread for `Server` and "
+    "`SocketIO`.",
     hangup="no difference.",
     source="python-socketio.readthedocs.io/en/stable/server.html#deployment-strategies",
 )  # fmt: skip
@@ -201,7 +214,8 @@ def loggers(facts: Facts) -> Iterator[Any]:
     "HUP211", "client-of-another-protocol", ERROR,
     wrong="A page loads a socket.io-client that does not speak the server's protocol: 2 speaks to python-socketio 4, "
     "3 and 4 to python-socketio 5.",
-    seen="400 \"The client is using an unsupported version of the Socket.IO or Engine.IO protocols\", again and again.",
+    seen="400 \"The client is using an unsupported version of the Socket.IO or Engine.IO protocols\", again and "
+    "again.",
     mend="socket.io-client 4 with python-socketio 5.",
     hangup="no difference.",
     source="flask-socketio.readthedocs.io/en/latest/intro.html#version-compatibility",

@@ -40,7 +40,8 @@ def unreadable(facts: Facts) -> Iterator[Any]:
     "HUP501", "watchdog-that-nobody-pets", ERROR,
     wrong="`WatchdogSec`, and the server never says that it is alive: gunicorn only ever says READY.",
     seen="\"Watchdog timeout (limit 30s)!\", SIGABRT, a restart every so many seconds, with all clients.",
-    mend="Take it out, or start the service by `hangup watch`, which pets the watchdog while the workers are healthy.",
+    mend="Take it out, or start the service by `hangup watch`, which pets the watchdog while the workers are "
+    "healthy.",
     hangup="no difference in gunicorn itself.",
     source=_SERVICE + " WatchdogSec=; sd_notify(3); gunicorn, systemd.py",
     is_mended=True,
@@ -50,7 +51,12 @@ def watchdog(facts: Facts) -> Iterator[Any]:
         value = unit.value("Service", "WatchdogSec")
         if value and seconds(value) not in (0, None):
             place = unit.where("Service", "WatchdogSec")
-            yield place, f"WatchdogSec={value} with {service.server}", value, edits.unit_without(place, "WatchdogSec")
+            yield (
+                place,
+                f"WatchdogSec={value} with {service.server}",
+                value,
+                edits.unit_without(place, "WatchdogSec"),
+            )
 
 
 @rule(
@@ -67,7 +73,12 @@ def forking(facts: Facts) -> Iterator[Any]:
         if unit.value("Service", "Type") == "forking" and service.setting("daemon").value is False:
             place = unit.where("Service", "Type")
             kind = "notify" if service.server == "gunicorn" and not service.is_wrapped else "exec"
-            yield place, f"Type=forking, and {service.server} does not", "forking", edits.unit_value(place, "Type", kind)
+            yield (
+                place,
+                f"Type=forking, and {service.server} does not",
+                "forking",
+                edits.unit_value(place, "Type", kind),
+            )
 
 
 @rule(
@@ -86,14 +97,17 @@ def notify(facts: Facts) -> Iterator[Any]:
         silent = service.server != "gunicorn" or (service.is_wrapped and not accepted)
         if kind.startswith("notify") and silent:
             place = unit.where("Service", "Type")
-            what = f"{service.server} {'behind a shell ' if service.is_wrapped else ''}does not say it is ready"
+            what = (
+                f"{service.server} {'behind a shell ' if service.is_wrapped else ''}does not say it is ready"
+            )
             yield place, f"Type={kind}, and {what}", kind, edits.unit_value(place, "Type", "exec")
 
 
 @rule(
     "HUP504", "started-before-it-listens", INFO,
     wrong="gunicorn under `Type=simple`, the default: it counts as started before it listens.",
-    seen="What is ordered after it, and `systemctl restart … && curl …`, may find nobody; a wrong start is reported late.",
+    seen="What is ordered after it, and `systemctl restart … && curl …`, may find nobody; a wrong start is "
+    "reported late.",
     mend="`Type=notify`: gunicorn says when it listens.",
     hangup="no difference.",
     source=_SERVICE + " Type=; docs.gunicorn.org/en/stable/deploy.html#systemd",
@@ -106,7 +120,9 @@ def simple(facts: Facts) -> Iterator[Any]:
             place = unit.where("Service", "Type")
             given = unit.value("Service", "Type")
             change = (
-                edits.unit_value(place, "Type", "notify") if given else edits.unit_insert(unit.place, "Type=notify")
+                edits.unit_value(place, "Type", "notify")
+                if given
+                else edits.unit_insert(unit.place, "Type=notify")
             )
             yield place, f"Type={kind} with gunicorn", kind, change
 
@@ -200,8 +216,10 @@ def restart(facts: Facts) -> Iterator[Any]:
 
 @rule(
     "HUP509", "given-up-after-a-second", WARNING,
-    wrong="`Restart=` so fast that systemd's own limit ends it: 5 starts in 10 s, 0.1 s apart unless `RestartSec` is set.",
-    seen="\"Start request repeated too quickly.\" and \"Failed with result 'start-limit-hit'\": down for good, because "
+    wrong="`Restart=` so fast that systemd's own limit ends it: 5 starts in 10 s, 0.1 s apart unless "
+    "`RestartSec` is set.",
+    seen="\"Start request repeated too quickly.\" and \"Failed with result 'start-limit-hit'\": down for good, "
+    "because "
     "the database was away for a second.",
     mend="`RestartSec=5`, or `StartLimitIntervalSec=0` in `[Unit]`.",
     hangup="no difference.",

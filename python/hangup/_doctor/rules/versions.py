@@ -22,7 +22,8 @@ def _said(package: Package) -> str:
     "HUP701", "eventlet-worker-is-gone", ERROR,
     wrong="`-k eventlet`, and this gunicorn has no such worker: it went with 26.0.",
     seen="\"Error: class uri 'eventlet' invalid or not found\", and gunicorn ends.",
-    mend="gthread with threads and `async_mode=\"threading\"`, or gevent; `hangup migrate eventlet` says what to change.",
+    mend="gthread with threads and `async_mode=\"threading\"`, or gevent; `hangup migrate eventlet` says what "
+    "to change.",
     hangup="no difference; gthread with it carries as many clients.",
     source="gunicorn#3623, news of 26.0.0",
     django="E003",
@@ -38,7 +39,8 @@ def eventlet(facts: Facts) -> Iterator[Any]:
 @rule(
     "HUP702", "truncated-frames", ERROR,
     wrong="simple-websocket up to 1.1.0 under gevent: what the kernel does not take at once is lost.",
-    seen="Large messages to slow clients are cut off, and the next one is read as their rest: \"Invalid frame header\".",
+    seen="Large messages to slow clients are cut off, and the next one is read as their rest: \"Invalid frame "
+    "header\".",
     mend="gevent-websocket, gthread, or `gunicorn -c python:hangup.gunicorn`.",
     hangup="silent: frames are whole, whoever sends.",
     source="simple-websocket#45; 3 of 3 runs with messages of 3 MB, on gunicorn 27",
@@ -50,12 +52,17 @@ def truncated(facts: Facts) -> Iterator[Any]:
         uses = bool(plain) or (bool(facts.application.servers) and "gevent-websocket" not in facts.required)
         if not package or package.version > (1, 1, 0) or service.worker != "gevent" or not uses:
             continue
-        if facts.requirements and not {"simple-websocket", "flask-sock", "flask-socketio", "python-socketio"} & facts.required:
+        if (
+            facts.requirements
+            and not {"simple-websocket", "flask-sock", "flask-socketio", "python-socketio"} & facts.required
+        ):
             continue
         if facts.is_native(service) is False:
-            yield package.place if package.origin == "pinned" else service.where("worker_class"), (
-                f"{_said(package)} under gevent"
-            ), package.text
+            yield (
+                package.place if package.origin == "pinned" else service.where("worker_class"),
+                (f"{_said(package)} under gevent"),
+                package.text,
+            )
 
 
 @rule(
@@ -97,7 +104,8 @@ def old_gevent(facts: Facts) -> Iterator[Any]:
 @rule(
     "HUP705", "socketio-versions-do-not-match", ERROR,
     wrong="Flask-SocketIO, python-socketio and python-engineio of different generations.",
-    seen="`ImportError` or `TypeError` at the start, or 400 \"unsupported version of the Socket.IO or Engine.IO protocols\".",
+    seen="`ImportError` or `TypeError` at the start, or 400 \"unsupported version of the Socket.IO or Engine.IO "
+    "protocols\".",
     mend="Flask-SocketIO 5 with python-socketio 5 and python-engineio 4; Flask-SocketIO 4 with 4 and 3.",
     hangup="no difference.",
     source=_COMPATIBILITY,
@@ -117,7 +125,8 @@ def mismatch(facts: Facts) -> Iterator[Any]:
 
 @rule(
     "HUP706", "request-smuggling", ERROR,
-    wrong="gunicorn before 22 behind a proxy: both may see different ends of a request (CVE-2024-1135, CVE-2024-6827).",
+    wrong="gunicorn before 22 behind a proxy: both may see different ends of a request (CVE-2024-1135, "
+    "CVE-2024-6827).",
     seen="Nothing; an attacker reaches what the proxy forbids.",
     mend="gunicorn ≥ 22, better ≥ 23.",
     hangup="no difference: the parser is gunicorn's.",
@@ -168,7 +177,8 @@ def pong_threads(facts: Facts) -> Iterator[Any]:
 
 @rule(
     "HUP709", "tls-handshake-ends-the-worker", ERROR,
-    wrong="gunicorn before 24, gthread, with TLS of its own: a client that resets before its handshake ends the worker.",
+    wrong="gunicorn before 24, gthread, with TLS of its own: a client that resets before its handshake ends the "
+    "worker.",
     seen="\"Exception in worker process\", and all its clients are gone; a port scan is enough.",
     mend="gunicorn ≥ 24, or TLS in nginx.",
     hangup="no difference: TLS listeners are served stock.",
@@ -181,5 +191,3 @@ def tls_reset(facts: Facts) -> Iterator[Any]:
             value = service.setting("certfile")
             if value.is_known and value.value:
                 yield value.place, f"{_said(package)} with certfile", package.text
-
-

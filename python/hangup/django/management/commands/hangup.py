@@ -20,7 +20,7 @@ class Command(BaseCommand):  # type: ignore[misc]
     def add_arguments(self, parser: Any) -> None:
         """Django's."""
         wanted = parser.add_subparsers(dest="wanted", required=True)
-        wanted.add_parser("doctor", help="what is guarded here, and the system checks of hangup")
+        wanted.add_parser("doctor", help="what is guarded here, and what is wrong with the deployment")
         fds = wanted.add_parser("fds", help="what a process holds open")
         top = wanted.add_parser("top", help="what the workers counted")
         for command in (fds, top):
@@ -45,10 +45,11 @@ class Command(BaseCommand):  # type: ignore[misc]
 
     def _doctor(self) -> Iterator[str]:
         yield from _inquiry.doctor()
-        found = [message for message in checks.run_checks(tags=["hangup"]) if not message.is_silenced()]
+        asked = checks.run_checks(tags=["hangup"], include_deployment_checks=True)
+        found = [message for message in asked if not message.is_silenced()]
         for message in found:
             yield f"{message.id}: {message.msg}" + (f" ({message.hint})" if message.hint else "")
-        serious = [message.id for message in found if message.is_serious()]
+        serious = [message.id for message in found if message.is_serious(checks.WARNING)]
         if serious:
-            raise CommandError(f"to be mended: {', '.join(serious)}")
+            raise CommandError(f"to be mended: {', '.join(dict.fromkeys(serious))}")
         yield "nothing to mend"
