@@ -88,6 +88,7 @@ build: $(VENV)/ready
 docs:
 	$(BIN)/python -m hangup._logs.document > docs/logging.md
 	$(BIN)/python -m hangup._explain.document > docs/errors.md
+	$(BIN)/python -m hangup._doctor.document > docs/doctor.md
 
 ## the main job -----------------------------------------------------------------------------------------
 demo: setup build

@@ -71,6 +71,8 @@ OWN_OBJECTS = {
     ("flask.py", "response", "status_code"),
     ("tasks.py", "socket", "last_ping"),  # the state that an engineio.Socket has its transport keep:
     ("engineio.py", "socket", "upgrading"),  # here we are its transport
+    ("commands.py", "lexer", "whitespace_split"),  # the doctor's own shlex
+    ("commands.py", "lexer", "commenters"),
 }
 
 
@@ -87,6 +89,8 @@ def test_only_install_sets_attributes_of_foreign_objects() -> None:
     for path in PYTHON.rglob("*.py"):
         if path.name == "_install.py" or "_demo" in path.parts:
             continue
+        # The doctor's facts are put together from many files.
+        ours_here = ours | ({"service", "facts"} if path.parent == PYTHON / "_doctor" / "reading" else set())
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setattr":
                 found.add((path.name, "setattr", str(node.lineno)))
@@ -95,7 +99,7 @@ def test_only_install_sets_attributes_of_foreign_objects() -> None:
                     if (
                         isinstance(part, ast.Attribute)
                         and isinstance(part.value, ast.Name)
-                        and part.value.id not in ours
+                        and part.value.id not in ours_here
                     ):
                         found.add((path.name, part.value.id, part.attr))
     assert found - OWN_OBJECTS == set()

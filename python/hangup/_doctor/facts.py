@@ -262,3 +262,9 @@ class Facts:
     def has_websockets(self) -> bool:
         """Whether the sources serve any."""
         return bool(self.application.servers or self.application.routes)
+
+    def gives_websockets(self, service: Service) -> bool:
+        """Whether those of the sources are of the kind that a service can serve: beside Channels WSGI is for pages."""
+        by_asgi = [server.kind == "AsyncServer" for server in self.application.servers]
+        by_asgi += [route.by == "channels" for route in self.application.routes]
+        return service.is_asgi in by_asgi

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -52,13 +54,12 @@ def _required(line: str, place: Place, facts: Facts) -> None:
 
 def read_toml(text: str, shown: str, facts: Facts) -> None:
     """``pyproject.toml``, ``poetry.lock``, ``uv.lock`` or ``Pipfile``, where Python can read TOML."""
-    try:
-        import tomllib  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
+    loads = _toml()
+    if loads is None:
         facts.notice("is not read: this Python has no tomllib", Place(shown))
         return
     try:
-        tree: Any = tomllib.loads(text)
+        tree: Any = loads(text)
     except (ValueError, RecursionError) as error:
         facts.notice(f"is no TOML: {error}", Place(shown))
         return
@@ -67,6 +68,13 @@ def read_toml(text: str, shown: str, facts: Facts) -> None:
         number = next((place for place, line in enumerate(lines, 1) if name.lower() in line.lower()), 0)
         _required(f"{name} {wanted}", Place(shown, number), facts)
         facts.requirements = facts.requirements or Place(shown)
+
+
+def _toml() -> Any:
+    for name in ("tomllib", "tomli"):  # Python 3.11 and newer, or the package
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name).loads
+    return None
 
 
 def _in_toml(tree: dict[str, Any]) -> Iterator[tuple[str, str]]:

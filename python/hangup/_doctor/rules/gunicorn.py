@@ -46,7 +46,7 @@ def unreadable(facts: Facts) -> Iterator[Any]:
 )  # fmt: skip
 def sync_worker(facts: Facts) -> Iterator[Any]:
     for service in facts.gunicorns:
-        if service.worker == "sync" and facts.has_websockets and facts.is_native(service) is False:
+        if service.worker == "sync" and facts.gives_websockets(service) and facts.is_native(service) is False:
             number = service.processes
             workers = f"each of {number} workers" if number else "each worker"
             yield service.where("worker_class"), f"the worker is sync: one client holds {workers}", "sync"
@@ -63,7 +63,11 @@ def sync_worker(facts: Facts) -> Iterator[Any]:
 def threads(facts: Facts) -> Iterator[Any]:
     for service in facts.gunicorns:
         number, workers = service.number("threads"), service.processes
-        if service.worker != "gthread" or not facts.has_websockets or facts.is_native(service) is not False:
+        if (
+            service.worker != "gthread"
+            or not facts.gives_websockets(service)
+            or facts.is_native(service) is not False
+        ):
             continue
         if number is not None and workers is not None and number * workers < facts.clients:
             value = service.setting("threads")
@@ -146,7 +150,7 @@ def worker_connections(facts: Facts) -> Iterator[Any]:
         number, needed = service.number("worker_connections"), None
         if service.worker == "gthread":
             needed = service.number("threads")
-        elif service.worker in HUBS and facts.has_websockets:
+        elif service.worker in HUBS and facts.gives_websockets(service):
             needed = -(-facts.clients // (service.processes or 1))
         if number is not None and needed is not None and number < needed:
             change = edits.assign(value.place, "worker_connections", max(1000, 2 * needed))

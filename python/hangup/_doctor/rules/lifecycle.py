@@ -41,7 +41,7 @@ def reload_on(facts: Facts) -> Iterator[Any]:
 def stop_grace(facts: Facts) -> Iterator[Any]:
     for service in facts.gunicorns:
         grace, graceful = service.stop_grace, service.number("graceful_timeout")
-        if not grace or grace.value is None or graceful is None or not facts.has_websockets:
+        if not grace or grace.value is None or graceful is None or not facts.gives_websockets(service):
             continue
         if facts.is_native(service) is False and grace.value <= graceful:
             text = f"killed after {grace.value:g} s; graceful_timeout is {graceful} s"
@@ -101,7 +101,7 @@ def max_requests(facts: Facts) -> Iterator[Any]:
         if (
             number
             and service.worker == "gthread"
-            and facts.has_websockets
+            and facts.gives_websockets(service)
             and facts.is_native(service) is False
         ):
             change = edits.assign(value.place, "max_requests", 0)

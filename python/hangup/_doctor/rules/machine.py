@@ -15,7 +15,12 @@ RESERVE = 64
 
 def needed(service: Service, facts: Facts) -> Optional[int]:
     """How many descriptors a worker may come to need: it accepts that many clients before it stops."""
-    if not facts.has_websockets or service.worker not in ("gthread", "gevent", "geventwebsocket", "eventlet"):
+    if not facts.gives_websockets(service) or service.worker not in (
+        "gthread",
+        "gevent",
+        "geventwebsocket",
+        "eventlet",
+    ):
         return None
     connections = service.number("worker_connections")
     return None if connections is None else connections + RESERVE

@@ -142,7 +142,7 @@ def descriptors(facts: Facts) -> Iterator[Any]:
         given = unit.value("Service", "LimitNOFILE")
         allowed = 1024.0 if given is None else limit(given)
         wanted = needed(service, facts)
-        if service.is_asgi and facts.has_websockets:
+        if service.is_asgi and facts.gives_websockets(service):
             wanted = facts.clients + RESERVE
         if allowed is not None and wanted is not None and allowed < wanted:
             place = unit.where("Service", "LimitNOFILE")
