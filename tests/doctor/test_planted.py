@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doctor.planted import PLANTED, Planted
+from doctor.planted import PLANTED
+from doctor.planting import Planted
 from hangup._doctor import Asked, Finding, examine, gather
 from hangup._doctor.facts import Machine
 from hangup._doctor.registry import all_rules

@@ -15,7 +15,7 @@ Edits = tuple[Edit, ...]
 def _line(place: Place, number: Optional[int] = None) -> Optional[str]:
     number = place.line if number is None else number
     try:
-        lines = read(place.file).split("\n")
+        lines = read(place.file, "surrogateescape").split("\n")
     except Unreadable:
         return None
     return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else None
@@ -55,8 +55,16 @@ def append(file: str, *lines: str) -> Edits:
 def drop_option(place: Place, option: str) -> Edits:
     """A flag of a command line: between words, or in a list of JSON or YAML."""
     quoted = rf"[\"']{re.escape(option)}[\"']"
-    words = rf",\s*{quoted}(?=\s*[,\]])|(?<=\S) +{re.escape(option)}(?![\w-])"
-    return _changed(place, words, "") or _changed(place, rf"^\s*-\s*(?:{quoted}|{re.escape(option)})\s*$", "")
+    in_list = rf",\s*{quoted}(?=\s*[,\]])|^\s*-\s*(?:{quoted}|{re.escape(option)})\s*$"
+    word = rf"(?<=\S) +{re.escape(option)}(?![\w-])|(?<=\s){re.escape(option)} +(?=[\w-])|^\s*{re.escape(option)}\s*\\$"
+    line: Optional[str] = "\\"
+    while line is not None and line.rstrip().endswith("\\"):  # the command goes on
+        change = _changed(place, in_list, "") or _changed(place, word, "")
+        if change:
+            return change
+        line = _line(place)
+        place = Place(place.file, place.line + 1)
+    return ()
 
 
 def nginx_value(place: Place, name: str, value: str) -> Edits:

@@ -39,8 +39,8 @@ class Unreadable(Exception):
     """Why a file was not read."""
 
 
-def read(path: str) -> str:
-    """The text of a file; bytes that are not UTF-8 are replaced.
+def read(path: str, errors: str = "replace") -> str:
+    """The text of a file; ``errors`` says what becomes of bytes that are not UTF-8.
 
     Raises:
         Unreadable: with the reason.
@@ -65,7 +65,7 @@ def read(path: str) -> str:
         raise Unreadable(error.strerror or str(error)) from error
     finally:
         os.close(number)
-    return content[:LARGEST].decode("utf-8-sig", errors="replace")
+    return content[:LARGEST].decode("utf-8-sig", errors=errors)
 
 
 def walk(root: str) -> Iterator[str]:
