@@ -96,7 +96,8 @@ class Service:
     def number(self, name: str) -> Optional[int]:
         """None if it is not known."""
         value = self.setting(name).value
-        return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return int(value) if is_number and abs(value) < 1e12 else None
 
     def where(self, name: str) -> Place:
         """Where a setting is given, or what it would have to be given to."""

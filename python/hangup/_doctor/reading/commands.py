@@ -23,6 +23,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?[-=]([^}]*))?\}|(\w+|[@*]))")
 _COMPUTED = re.compile(r"\$\([^()]*\)|`[^`]*`")
 #: What stands for something that a shell would compute.
 UNKNOWN_WORD = "$?"
+BY_HANGUP = "hangup serve"
 _LONGEST = 20_000
 
 
@@ -127,7 +128,8 @@ def _of_part(
             replaced = bool(re.match(r"\s*exec\s", text or "")) or not re.search(r"[;&|]", text or "")
             yield dataclasses.replace(inner, is_wrapped=not replaced)
         return
-    yield Command(started[0], tuple(started[1:]), environment, assumed)
+    by_hangup = started[1:2] == [BY_HANGUP]
+    yield Command(started[0], tuple(started[1 + by_hangup :]), environment, assumed, by_hangup=by_hangup)
 
 
 def _started(words: list[str], environment: dict[str, str]) -> list[str]:
@@ -152,6 +154,8 @@ def _started(words: list[str], environment: dict[str, str]) -> list[str]:
     name = os.path.basename(rest[0])
     if name in _SERVERS or name in _SHELLS:
         return [name, *rest[1:]]
+    if name == "hangup" and rest[1:2] == ["serve"]:
+        return _served(rest[2:])
     if name == "flask" and "run" in rest:
         return ["flask run", *rest[1:]]
     if re.fullmatch(r"python[\d.]*", name):
@@ -159,6 +163,15 @@ def _started(words: list[str], environment: dict[str, str]) -> list[str]:
     if name == "manage.py":
         return _python(rest)
     return []
+
+
+def _served(words: list[str]) -> list[str]:
+    """What ``hangup serve`` starts, if that is said."""
+    given = dict(zip(words, words[1:]))
+    given.update(word.partition("=")[::2] for word in words if word.startswith("--") and "=" in word)
+    server = given.get("--server", "")
+    more = words[words.index("--") + 1 :] if "--" in words else []
+    return [server, BY_HANGUP, *filter(None, [given.get("--app")]), *more] if server in _SERVERS else []
 
 
 def _python(words: list[str]) -> list[str]:

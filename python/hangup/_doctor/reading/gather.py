@@ -226,8 +226,6 @@ class _Project:
     def _services(self) -> None:
         used = set()
         for each in self._started:
-            if each.command.by_hangup and each.command.server != "gunicorn":
-                continue
             service = service_of(each.command, each.kind, each.place, self._root, self._facts)
             service.replicas, service.stop_grace = each.replicas, each.stop_grace
             if service.server == "python" and not self._facts.application.allows_werkzeug:

@@ -69,6 +69,8 @@ def _gunicorn(service: Service, command: Command, root: str, folder: str, facts:
     if where and "$" not in where:
         folder = os.path.join(folder, where)
     _find_configuration(service, given.get("config") or given_before.get("config"), folder, root, facts)
+    if command.by_hangup and not service.hangup:
+        service.hangup = None  # what it adds is its own business
     for words in (extra, list(command.words)):
         add_options(service, words, command.assumed, facts)
 

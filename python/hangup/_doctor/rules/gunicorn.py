@@ -48,8 +48,14 @@ def sync_worker(facts: Facts) -> Iterator[Any]:
     for service in facts.gunicorns:
         if service.worker == "sync" and facts.gives_websockets(service) and facts.is_native(service) is False:
             number = service.processes
-            workers = f"each of {number} workers" if number else "each worker"
-            yield service.where("worker_class"), f"the worker is sync: one client holds {workers}", "sync"
+            held = (
+                "the only worker"
+                if number == 1
+                else "a worker"
+                if number is None
+                else f"one of {number} workers"
+            )
+            yield service.where("worker_class"), f"the worker is sync: one client holds {held}", "sync"
 
 
 @rule(
