@@ -11,11 +11,11 @@ from ..facts import Application, SocketServer, WebSocketRoute
 from ..values import Place, Value
 from .expressions import Evaluated, dotted, evaluate, parse
 
-#: Only sources with one of these words are parsed.
-_WORDS = (
-    "socketio", "SocketIO", "monkey", "flask_sock", "hangup", "channels", "event-stream", "StreamingHttpResponse",
-    "group_add", "group_send", "async def", "process_exception", "flask_login",
-)  # fmt: skip
+#: Only sources in which this is are parsed.
+_WORDS = re.compile(
+    r"socketio|SocketIO|monkey|flask_sock|hangup\.(install|flask)|as_asgi|event-stream|StreamingHttpResponse"
+    r"|group_(add|send)|async def \w+\(request|process_exception|flask_login"
+)
 _SERVERS = {"SocketIO": "SocketIO", "Server": "Server", "AsyncServer": "AsyncServer"}
 _CLIENT = re.compile(r"socket\.io(?:-client)?[@/](\d+)\.\d+|\"socket\.io-client\"\s*:\s*\"[\^~]?(\d+)\.")
 _ROUTES = ("path", "re_path", "url", "django.urls.path", "django.urls.re_path", "urls.path", "urls.re_path")
@@ -23,7 +23,7 @@ _ROUTES = ("path", "re_path", "url", "django.urls.path", "django.urls.re_path", 
 
 def is_of_interest(text: str) -> bool:
     """Whether a source is worth parsing."""
-    return any(word in text for word in _WORDS)
+    return bool(_WORDS.search(text))
 
 
 def read_page(text: str, shown: str, found: Application) -> None:
@@ -55,20 +55,20 @@ class _Source:
         self._sockets: set[str] = set()
 
     def read(self) -> None:
-        for node in ast.walk(self._tree):
+        nodes = list(ast.walk(self._tree))
+        for node in nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    self._origins[alias.asname or alias.name.partition(".")[0]] = (
-                        alias.name if alias.asname else alias.name.partition(".")[0]
-                    )
+                    head = alias.name.partition(".")[0]
+                    self._origins[alias.asname or head] = alias.name if alias.asname else head
             elif isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     self._origins[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
         self._constants()
-        for node in ast.walk(self._tree):
+        for node in nodes:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 self._assigned(node)
-        for node in ast.walk(self._tree):
+        for node in nodes:
             if isinstance(node, ast.Call):
                 self._call(node)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

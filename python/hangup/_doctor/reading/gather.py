@@ -18,6 +18,8 @@ from .services import DEFAULT, add_options, service_of, service_of_configuration
 
 NGINX = "etc/nginx/nginx.conf"
 UNITS = "etc/systemd/system"
+#: Bytes of Python that are parsed: in less than half a second.
+MOST_SOURCE = 3 << 20
 _PAGES = (".html", ".htm", ".jinja", ".jinja2", ".j2")
 
 
@@ -85,6 +87,7 @@ class _Project:
         self._composed: list[deployment.Started] = []
         self._settings: dict[str, str] = {}  # module: folder
         self._configurations: list[str] = []
+        self._parsed = 0
 
     def read(self) -> None:
         for path in [self._only] if self._only else walk(self._root):
@@ -197,6 +200,12 @@ class _Project:
         if os.path.basename(path) == "asgi.py":
             found.asgi_names.add(self._module(path))
         if not self._asked.with_sources or not application.is_of_interest(text):
+            return False
+        self._parsed += len(text)
+        if self._parsed > MOST_SOURCE:
+            self._facts.notice(
+                f"more than {MOST_SOURCE} bytes of sources: the rest is not read", Place(self._root)
+            )
             return False
         before = (len(found.servers), len(found.routes))
         try:

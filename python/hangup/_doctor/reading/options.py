@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         for entry in table.replace("\n", "|").strip("|").split("|"):
             name, *options = entry.split()
             more: dict[str, Any] = {"action": "append"} if name in _REPEATED else how
+            if name == "proxy_protocol":  # a flag until 24, since then with a value that may be left out
+                more = {"nargs": "?", "const": True}
             parser.add_argument(*options, dest=name, default=argparse.SUPPRESS, **more)
     parser.add_argument("-h", "--help", "-v", "--version", action="store_true", default=argparse.SUPPRESS)
     parser.add_argument("application", nargs="*", default=[])
