@@ -17,11 +17,24 @@ from hangup._doctor.reading import options
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("21.2.0", "23.0.0", "25.3.0", "27.0.1")
 ASK = """
-import json, sys
-from gunicorn.app.wsgiapp import WSGIApplication
-application = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]")
-asked = json.loads(sys.stdin.readline())
-print(json.dumps({name: application.cfg.settings[name].get() for name in asked}, default=str))
+import json, os, sys
+asked, cases = json.loads(sys.stdin.readline())
+told = []
+for folder, line, environment in cases:
+    child = os.fork()  # gunicorn remembers the folder that it is imported in
+    if not child:
+        os.chdir(folder)
+        os.environ.update(environment, PWD=folder)
+        sys.argv[1:] = [*line.split(), "app:app"]
+        from gunicorn.app.wsgiapp import WSGIApplication
+        settings = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]").cfg.settings
+        with open("told.json", "w") as file:
+            json.dump({name: settings[name].get() for name in asked}, file, default=str)
+        os._exit(0)
+    os.waitpid(child, 0)
+    with open(folder + "/told.json") as file:
+        told.append(json.load(file))
+print(json.dumps(told))
 """
 FLAGS = """
 import json
@@ -48,8 +61,8 @@ def python(
         if name not in ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
     }
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder, input=told,
-        env={**kept, "PYTHONPATH": str(place), **environment}, capture_output=True, text=True, timeout=60, check=True,
+        [sys.executable, "-c", code], input=told, env={**kept, "PYTHONPATH": str(place)},
+        capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
 
@@ -87,33 +100,23 @@ CASES = [
 
 
 @pytest.mark.parametrize("version", ["21.2.0", "27.0.1"])
-@pytest.mark.parametrize(("source", "line", "environment"), CASES)
 def test_a_configuration_is_read_as_gunicorn_reads_it(
-    version: str,
-    source: str,
-    line: str,
-    environment: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Apart from what is said to be unknown."""
-    write({"gunicorn.conf.py": source + "\n"}, tmp_path)
-    theirs = python(
-        version,
-        ASK,
-        *line.split(),
-        "app:app",
-        folder=tmp_path,
-        told=json.dumps(SETTINGS) + "\n",
-        **environment,
-    )
-    monkeypatch.chdir(tmp_path)
-    facts = gather(Asked(command=f"gunicorn {line} app:app", environment=environment, system=str(tmp_path)))
-    (service,) = facts.services
-    ours = {name: service.setting(name) for name in SETTINGS}
-    for name, value in ours.items():
-        if value.is_known:
-            told = value.value if name != "bind" or isinstance(value.value, list) else [value.value]
-            assert told == theirs[name] or [told] == theirs[name], name
-    unknown = {name for name, value in ours.items() if not value.is_known}
-    assert unknown == ({"threads"} if " if False " in source else set())
+    folders = [tmp_path / str(number) for number in range(len(CASES))]
+    for folder, (source, _, _) in zip(folders, CASES):
+        write({"gunicorn.conf.py": source + "\n"}, folder)
+    asked = [(str(folder), line, environment) for folder, (_, line, environment) in zip(folders, CASES)]
+    answers = python(version, ASK, told=json.dumps([SETTINGS, asked]) + "\n")
+    for folder, (source, line, environment), theirs in zip(folders, CASES, answers):
+        monkeypatch.chdir(folder)
+        known = Asked(command=f"gunicorn {line} app:app", environment=environment, system=str(tmp_path))
+        (service,) = gather(known).services
+        ours = {name: service.setting(name) for name in SETTINGS}
+        for name, value in ours.items():
+            if value.is_known:
+                told = [value.value] if name == "bind" and isinstance(value.value, str) else value.value
+                assert told == theirs[name], (source, line, name)
+        unknown = {name for name, value in ours.items() if not value.is_known}
+        assert unknown == ({"threads"} if " if False " in source else set()), source

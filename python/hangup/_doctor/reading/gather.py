@@ -19,7 +19,7 @@ from .services import DEFAULT, add_options, service_of, service_of_configuration
 NGINX = "etc/nginx/nginx.conf"
 UNITS = "etc/systemd/system"
 #: Bytes of Python that are parsed: in less than half a second.
-MOST_SOURCE = 3 << 20
+MOST_SOURCE = 2 << 20
 _PAGES = (".html", ".htm", ".jinja", ".jinja2", ".j2")
 
 
