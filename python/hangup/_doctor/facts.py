@@ -135,6 +135,7 @@ class Location:
         directives: those that hold here, of each name all.
         is_tls: whether its server talks TLS to clients.
         sends: ``proxy_set_header``, by lower-case name.
+        is_complete: False if something is included here, or above, that we cannot read.
     """
 
     server: int
@@ -146,6 +147,11 @@ class Location:
     target: str
     is_tls: bool
     sends: dict[str, Directive]
+    is_complete: bool = True
+
+    def lacks(self, *names: str) -> bool:
+        """Whether none of these directives, or of these headers, is given: for certain."""
+        return self.is_complete and not any(name in self.directives or name in self.sends for name in names)
 
     def one(self, name: str) -> Optional[Directive]:
         """The directive, if it is given here or above."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..facts import Application, SocketServer, WebSocketRoute
-from ..values import Place, Value
+from ..values import UNKNOWN, Place, Value
 from .expressions import Evaluated, dotted, evaluate, parse
 
 #: Only sources in which this is are parsed.
@@ -127,6 +127,10 @@ class _Source:
             place = Place(self._shown, keyword.value.lineno)
             if keyword.arg == "client_manager" and "Manager" in ast.unparse(keyword.value)[:200]:
                 value = Evaluated(ast.unparse(keyword.value)[:200])
+            if (
+                value.assumed and not value.value
+            ):  # a queue, or origins, of the environment: there may well be one
+                value = Evaluated(UNKNOWN)
             options[keyword.arg] = Value(value.value, place, value.assumed)
         return options, is_complete
 

@@ -15,6 +15,8 @@ _WRAPPERS = {
     "poetry": 1, "uv": 1, "pipenv": 1, "pdm": 1, "hatch": 1, "rye": 1, "newrelic-admin": 1, "su-exec": 1,
     "gosu": 1, "chpst": 0, "setpriv": 0, "ddtrace-run": 0, "opentelemetry-instrument": 0, "s6-setuidgid": 1,
 }  # fmt: skip
+#: Options of those that take a value.
+_WITH_VALUE = ("-u", "-g", "-n", "-C", "--user", "--group", "--chdir")
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 _SERVERS = ("gunicorn", "uvicorn", "daphne", "hypercorn")
 _ENDS = re.compile(r"[;&|<>()]+")
@@ -145,7 +147,7 @@ def _started(words: list[str], environment: dict[str, str]) -> list[str]:
         elif name in _WRAPPERS:
             place += 1 + _WRAPPERS[name]
             while place < len(words) and words[place].startswith("-") and words[place] != "--":
-                place += 1
+                place += 2 if words[place] in _WITH_VALUE else 1
         else:
             break
     rest = words[place:]

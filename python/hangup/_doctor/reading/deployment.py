@@ -64,7 +64,15 @@ def script(text: str, shown: str, environment: Mapping[str, str], facts: Facts) 
             yield from read_line(stripped, Place(shown, number), "script", known, facts)
 
 
-def dockerfile(text: str, shown: str, facts: Facts) -> Iterator[Started]:
+class Image(NamedTuple):
+    """What a Dockerfile starts: a line, and the environment that it sets."""
+
+    line: str
+    place: Place
+    environment: dict[str, str]
+
+
+def dockerfile(text: str, shown: str) -> Image:
     """The command of the last stage, as ``ENTRYPOINT`` and ``CMD`` make it."""
     known: dict[str, str] = {}
     entry: list[str] = []
@@ -81,8 +89,13 @@ def dockerfile(text: str, shown: str, facts: Facts) -> Iterator[Started]:
             entry, command, place = _exec_form(rest), [], Place(shown, number)
         elif word.upper() == "CMD":
             command, place = _exec_form(rest), Place(shown, number)
-    line = " ".join([*entry, *command])
-    yield from read_line(line, place, "container", known, facts)
+    return Image(" ".join([*entry, *command]), place, known)
+
+
+def started_by(image: Image, environment: Mapping[str, str], facts: Facts) -> list[Started]:
+    """The servers of an image; the environment overrules its own."""
+    known = {**image.environment, **environment}
+    return list(read_line(image.line, image.place, "container", known, facts))
 
 
 def _exec_form(text: str) -> list[str]:
@@ -109,9 +122,9 @@ def _assigned(text: str) -> dict[str, str]:
 
 
 def compose(
-    text: str, shown: str, images: list[Started], environment: Mapping[str, str], facts: Facts
+    text: str, shown: str, images: list[Image], environment: Mapping[str, str], facts: Facts
 ) -> Iterator[Started]:
-    """The services of a compose file; ``images`` are what Dockerfiles start, for those that are built here."""
+    """The services of a compose file; ``images`` are those of the Dockerfiles, for what is built here."""
     try:
         import yaml
     except ImportError:
@@ -129,7 +142,7 @@ def compose(
 
 
 def _of_service(
-    service: Any, shown: str, images: list[Started], environment: Mapping[str, str], facts: Facts
+    service: Any, shown: str, images: list[Image], environment: Mapping[str, str], facts: Facts
 ) -> Iterator[Started]:
     own = {**_environment(_child(service, "environment"))}
     replicas = _text(_child(_child(service, "deploy"), "replicas"))
@@ -143,20 +156,11 @@ def _of_service(
         where = next((_place(part, shown) for part in reversed(parts) if part is not None), None) or place
         found = list(read_line(line, where, "container", {**environment, **own}, facts))
     elif _child(service, "build") is not None:
-        found = [
-            each._replace(command=_with_environment(each.command, own))
-            for each in images
-        ]  # fmt: skip
+        found = [each for image in images for each in started_by(image, own, facts)]
     else:
         return
     for each in found:
         yield each._replace(replicas=count, stop_grace=given)
-
-
-def _with_environment(command: Command, own: dict[str, str]) -> Command:
-    import dataclasses
-
-    return dataclasses.replace(command, environment={**command.environment, **own})
 
 
 def _items(node: Any) -> Iterator[tuple[str, Any]]:
@@ -206,10 +210,9 @@ def _seconds(text: str) -> Optional[float]:
 
 
 def is_for_development(shown: str) -> bool:
-    """Whether a file's name says that it is not what runs in production."""
-    return bool(
-        re.search(r"(^|[._/-])(dev|develop|development|local|override|debug|test)([._/-]|$)", shown.lower())
-    )
+    """Whether a file's name, without its folder's, says that it is not what runs in production."""
+    name = os.path.basename(shown).lower()
+    return bool(re.search(r"(^|[._-])(dev|develop|development|local|override|debug|test)([._-]|$)", name))
 
 
 def is_script(path: str, text: str) -> bool:

@@ -83,7 +83,7 @@ class _Project:
         self._asked = asked
         self._facts = facts
         self._started: list[deployment.Started] = []
-        self._images: list[deployment.Started] = []
+        self._images: list[deployment.Image] = []
         self._composed: list[deployment.Started] = []
         self._settings: dict[str, str] = {}  # module: folder
         self._configurations: list[str] = []
@@ -158,13 +158,10 @@ class _Project:
         if name.startswith("Procfile"):
             return self._take(deployment.procfile(text, shown, environment, facts), shown)
         if name.startswith(("Dockerfile", "Containerfile")):
-            found = (
-                []
-                if deployment.is_for_development(shown)
-                else list(deployment.dockerfile(text, shown, facts))
-            )
-            self._images += found
-            return bool(found)
+            if deployment.is_for_development(shown):
+                return False
+            self._images.append(deployment.dockerfile(text, shown))
+            return True
         if ending == ".service":
             return self._unit(path, shown)
         if packages.is_requirements(shown):
@@ -230,7 +227,8 @@ class _Project:
                 built = built or any(one.place in [image.place for image in images] for one in found)
                 self._started += found
         if not built:
-            self._started += self._images
+            for image in self._images:
+                self._started += deployment.started_by(image, {}, self._facts)
 
     def _services(self) -> None:
         used = set()

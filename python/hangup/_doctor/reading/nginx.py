@@ -13,6 +13,8 @@ from ..values import Place, Value
 from .files import Unreadable, read
 from .files import shown as name_of
 
+#: What stands for a file that is included, and not here.
+MISSING = "include"
 _MOST_FILES = 200
 _DEEPEST = 40
 #: Directives that add up. They are inherited as long as a level has none of its own.
@@ -50,9 +52,8 @@ class Nginx:
                 for header in scope.get("proxy_set_header", ())
                 if len(header.arguments) > 1
             }
-            yield Location(
-                server, modifier, path, place, scope, self._upstreams.get(name), target, is_tls, sends
-            )
+            upstream, is_complete = self._upstreams.get(name), MISSING not in scope
+            yield Location(server, modifier, path, place, scope, upstream, target, is_tls, sends, is_complete)
 
     def _parsed(self, path: str) -> list[tuple[str, dict[str, Any]]]:
         shown = name_of(path)
@@ -82,9 +83,9 @@ class Nginx:
         name = os.path.join(self._folder, directive["args"][0]) if directive["args"] else ""
         found = sorted(glob.glob(name)) if "\0" not in name else []
         if not found and not glob.has_magic(name):
-            self._facts.notice(
-                f"includes {directive['args'][0:1]}, which is not here", Place(shown, directive["line"])
-            )
+            where = Place(shown, directive["line"])
+            self._facts.notice(f"includes {directive['args'][0:1]}, which is not here", where)
+            yield shown, {"directive": MISSING, "line": directive["line"], "args": []}
         for path in found:
             yield from self._flat(self._parsed(path))
 

@@ -106,10 +106,11 @@ def affinity(facts: Facts) -> Iterator[Any]:
     if not facts.application.servers or sessions_stay(facts):
         return
     for service in facts.services:
-        number = service.number("workers") if service.server in ("gunicorn", *ASGI_SERVERS[::2]) else None
+        number = service.processes if service.server in ("gunicorn", *ASGI_SERVERS) else None
         if number and number > 1:
             value = service.setting("workers")
-            yield value.place, f"{number} workers{said(value)} share the sessions of nobody", number
+            more = f" in {service.replicas} containers" if service.replicas > 1 else ""
+            yield value.place, f"{number} workers{more}{said(value)}: no request finds its session", number
 
 
 @rule(

@@ -167,6 +167,8 @@ def proxy_gives_up(facts: Facts) -> Iterator[Any]:
         for location in serving(facts.locations, "/"):
             given = location.one("proxy_read_timeout")
             theirs = span(given.arguments[0]) if given and given.arguments else 60.0
+            if given is None and not location.is_complete:
+                continue
             if theirs is not None and theirs < ours:
                 place = given.place if given else location.place
                 yield (

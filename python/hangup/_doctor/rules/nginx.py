@@ -75,7 +75,8 @@ def unreadable(facts: Facts) -> Iterator[Any]:
 def upgrade(facts: Facts) -> Iterator[Any]:
     for location, _ in sockets(facts):
         header = location.sends.get("upgrade")
-        if header is None or header.arguments[1].lower() not in ("$http_upgrade", "websocket"):
+        is_other = header and header.arguments[1].lower() not in ("$http_upgrade", "websocket")
+        if location.lacks("upgrade") or is_other:
             change = _set_header(location, "Upgrade", "$http_upgrade")
             yield location.place, f"location {location.path}: Upgrade is not passed on", None, change
 
@@ -93,7 +94,7 @@ def connection(facts: Facts) -> Iterator[Any]:
     for location, _ in sockets(facts):
         header = location.sends.get("connection")
         value = header.arguments[1].lower() if header else "close"
-        if "upgrade" not in value and not value.startswith("$"):
+        if (header or location.is_complete) and "upgrade" not in value and not value.startswith("$"):
             change = _set_header(location, "Connection", '"upgrade"')
             yield location.place, f"location {location.path}: Connection is {value!r}", value, change
 
@@ -110,7 +111,7 @@ def connection(facts: Facts) -> Iterator[Any]:
 def http_version(facts: Facts) -> Iterator[Any]:
     for location, _ in sockets(facts):
         given = location.one("proxy_http_version")
-        if given is None or given.arguments[:1] != ("1.1",):
+        if location.lacks("proxy_http_version") or (given and given.arguments[:1] != ("1.1",)):
             change = (
                 edits.nginx_value(given.place, "proxy_http_version", "1.1")
                 if given and not given.is_inherited
@@ -160,11 +161,10 @@ def origin(facts: Facts) -> Iterator[Any]:
     for location, by in sockets(facts):
         if by != "socketio":
             continue
-        sends = location.sends
-        if "host" not in sends and "x-forwarded-host" not in sends:
+        if location.lacks("host", "x-forwarded-host"):
             change = _set_header(location, "Host", "$http_host")
             yield location.place, f"location {location.path}: Host is the upstream's", None, change
-        elif location.is_tls and "x-forwarded-proto" not in sends:
+        elif location.is_tls and location.lacks("x-forwarded-proto"):
             change = _set_header(location, "X-Forwarded-Proto", "$scheme")
             yield location.place, f"location {location.path}: that it is https is not passed on", None, change
 
@@ -180,7 +180,7 @@ def origin(facts: Facts) -> Iterator[Any]:
 )  # fmt: skip
 def address(facts: Facts) -> Iterator[Any]:
     for location in serving(facts.locations, "/"):
-        if not {"x-forwarded-for", "x-real-ip", "forwarded"} & set(location.sends):
+        if location.lacks("x-forwarded-for", "x-real-ip", "forwarded"):
             change = _set_header(location, "X-Forwarded-For", "$proxy_add_x_forwarded_for")
             yield location.place, f"location {location.path}: no X-Forwarded-For", None, change
 

@@ -16,9 +16,11 @@ READ_TIMEOUT = 60.0
 
 
 def read_timeout(location: Location) -> Optional[float]:
-    """Seconds; None if it is a variable."""
+    """Seconds; None if it is a variable, or given where we cannot read."""
     given = location.one("proxy_read_timeout")
-    return span(given.arguments[0]) if given and given.arguments else READ_TIMEOUT
+    if given and given.arguments:
+        return span(given.arguments[0])
+    return READ_TIMEOUT if location.is_complete else None
 
 
 @rule(
@@ -37,6 +39,8 @@ def buffering(facts: Facts) -> Iterator[Any]:
     ):
         return
     for location in serving(facts.locations, "/"):
+        if location.one("proxy_buffering") is None and not location.is_complete:
+            continue
         change = edits.nginx_insert(location.place, "proxy_buffering off;")
         text = f"location {location.path} buffers; {facts.application.streams[0]} streams"
         yield where(location, "proxy_buffering"), text, None, change
@@ -131,6 +135,8 @@ def body_size(facts: Facts) -> Iterator[Any]:
     for location, by in sockets(facts):
         given = location.one("client_max_body_size")
         allowed = size(given.arguments[0]) if given and given.arguments else float(1 << 20)
+        if given is None and not location.is_complete:
+            continue
         for server in facts.application.servers if by == "socketio" else ():
             wanted = server.number("max_http_buffer_size", 1_000_000)
             if allowed is not None and wanted is not None and allowed < wanted:
