@@ -7,13 +7,14 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from doctor.planted import PLANTED
 from doctor.planting import Planted
 from doctor.projects import BEHIND_NGINX, NGINX
 from doctor.test_planted import found_in, write
-from hangup._doctor import mend
+from hangup._doctor import edits, mend
 from hangup._doctor.registry import Edit, Finding, all_rules
 from hangup._doctor.values import Place
 
@@ -149,3 +150,25 @@ def test_systemd_takes_what_was_mended(
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "board.service" not in said.stderr, said.stderr
+
+
+@pytest.mark.parametrize(
+    ("block", "after"),
+    [
+        ("upstream a {\n  server b;\n", "upstream a {\n  ip_hash;\n  server b;\n"),
+        ("upstream a\n{\n\tserver b;\n", "upstream a\n{\n\tip_hash;\n\tserver b;\n"),
+        ("upstream a { # ours\nserver b;\n", "upstream a { # ours\n    ip_hash;\nserver b;\n"),
+        ("upstream a { server b; }\nserver {\n", None),
+        ("upstream a { server b;\n}\nserver {\n", None),
+        ("upstream a # {\n{ server b; }\n", None),
+    ],
+)
+def test_a_directive_goes_into_its_own_block_or_nowhere(
+    block: str, after: Optional[str], tmp_path: Path
+) -> None:
+    """Also if the next block begins on the next line."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(block)
+    change = edits.nginx_insert(Place(str(path), 1), "ip_hash;")
+    made = mend.changes([Finding("HUP408", Place(str(path), 1), "", None, change)])
+    assert [each.after for each in made] == ([] if after is None else [after])

@@ -49,7 +49,8 @@ def service(folder: Path, files: dict[str, str], **asked: Any) -> Service:
         ("from base import *", True),
         ("def on_starting(server): ...\nfrom hangup.gunicorn import *", True),
         ("from hangup.gunicorn import *\ndef on_starting(server): ...", False),
-        ("from hangup.gunicorn import *\ndef on_starting(server): ...\nimport hangup.gunicorn as h\nh.install(globals())", True),
+        ("from hangup.gunicorn import *\ndef on_starting(server): ...\n"
+         "import hangup.gunicorn as h\nh.install(globals())", True),
         ("import hangup.gunicorn", False),
         ("import other\nother.install(globals())", False),
         ("try:\n    from hangup.gunicorn import *\nexcept ImportError:\n    pass", None),
@@ -68,7 +69,8 @@ def test_whether_hangup_is_on(source: str, hangup: object, tmp_path: Path) -> No
     "source",
     [
         "workers = compute()", "import os\nworkers = int(os.environ['N'])",
-        "workers = 2\nif x:\n    workers = 4", "workers = 2\nworkers += 2", "for workers in (1, 2): pass\nworkers = [n for n in (1, 2)][0]",
+        "workers = 2\nif x:\n    workers = 4", "workers = 2\nworkers += 2",
+        "for workers in (1, 2): pass\nworkers = [n for n in (1, 2)][0]",
         "workers, y = 1, 2",
         "workers = {'a': 1}['a']", "workers = x if y else 3",
     ],

@@ -74,7 +74,9 @@ def nginx_value(place: Place, name: str, value: str) -> Edits:
 
 def nginx_insert(place: Place, *directives: str) -> Edits:
     """Directives at the beginning of a block that begins at a place."""
-    for number in (place.line, place.line + 1):
+    first = _line(place) or ""
+    # The brace may stand on the next line; a block that is all on one line is left to its author.
+    for number in (place.line,) if "{" in first else (place.line + 1,):
         old = _line(place, number)
         if old is not None and re.fullmatch(r"[^{#]*\{\s*(#.*)?", old):
             below = _line(place, number + 1) or ""

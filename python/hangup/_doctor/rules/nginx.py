@@ -141,7 +141,9 @@ def upstream_affinity(facts: Facts) -> Iterator[Any]:
             continue
         if not {"ip_hash", "hash", "sticky", "sticky_cookie_insert"} & set(upstream.directives):
             text = f"upstream {upstream.name} has {len(upstream.servers)} servers"
-            yield upstream.place, text, len(upstream.servers), edits.nginx_insert(upstream.place, "ip_hash;")
+            has_another = {"least_conn", "least_time", "random"} & set(upstream.directives)
+            change = () if has_another else edits.nginx_insert(upstream.place, "ip_hash;")
+            yield upstream.place, text, len(upstream.servers), change
 
 
 @rule(
