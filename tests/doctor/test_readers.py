@@ -150,6 +150,26 @@ def test_a_unit_with_continued_lines_sections_and_drop_ins(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "/bin/sh -c 'exec gunicorn app:app'", "/bin/sh -c 'cd /srv && exec gunicorn app:app 2>&1'", "gunicorn app:app",
+        "/bin/bash -c 'cd /srv; gunicorn app:app'", "/bin/sh -c 'gunicorn app:app 2>&1'",
+    ],
+)  # fmt: skip
+def test_a_shell_that_becomes_the_server_is_none(line: str, tmp_path: Path) -> None:
+    """As dash and bash do it."""
+    assert not service(tmp_path, {"a.service": f"[Service]\nExecStart={line}\n"}).is_wrapped
+
+
+@pytest.mark.parametrize(
+    "line", ["/bin/sh -c 'cd /srv; gunicorn app:app'", "/bin/bash -c 'gunicorn app:app | tee log'"]
+)
+def test_a_shell_that_waits_is_between_systemd_and_the_server(line: str, tmp_path: Path) -> None:
+    """Then nobody hears that it is ready."""
+    assert service(tmp_path, {"a.service": f"[Service]\nExecStart={line}\n"}).is_wrapped
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [("90", 90), ("1min 30s", 90), ("500ms", 0.5), ("infinity", float("inf")), ("x", None), ("", None)],
 )

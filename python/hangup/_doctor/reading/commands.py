@@ -125,13 +125,20 @@ def _of_part(
     if not started:
         return
     if started[0] in _SHELLS:
-        text = next((word for flag, word in zip(started[1:], started[2:]) if re.match(r"-\w*c$", flag)), None)
-        for inner in commands(text, environment, depth + 1) if text else ():
-            replaced = bool(re.match(r"\s*exec\s", text or "")) or not re.search(r"[;&|]", text or "")
-            yield dataclasses.replace(inner, is_wrapped=not replaced)
+        text = next((word for flag, word in zip(started[1:], started[2:]) if re.match(r"-\w*c$", flag)), "")
+        for inner in commands(text, environment, depth + 1):
+            yield dataclasses.replace(inner, is_wrapped=_stays(started[0], text, inner.server))
         return
     by_hangup = started[1:2] == [BY_HANGUP]
     yield Command(started[0], tuple(started[1 + by_hangup :]), environment, assumed, by_hangup=by_hangup)
+
+
+def _stays(shell: str, text: str, server: str) -> bool:
+    """Whether a shell waits for what it starts: bash becomes the last command of a line, dash only an only one."""
+    if re.search(rf"\bexec\s[^;&|]*{server}", text):
+        return False
+    behind = text.rpartition(server)[2] if shell in ("bash", "zsh") else text
+    return bool(re.search(r"[;&|]", re.sub(r"\d?>&\d?", "", behind)))
 
 
 def _started(words: list[str], environment: dict[str, str]) -> list[str]:

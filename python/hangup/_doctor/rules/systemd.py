@@ -251,7 +251,7 @@ def start_limit(facts: Facts) -> Iterator[Any]:
 @rule(
     "HUP510", "limit-in-the-wrong-section", WARNING,
     wrong="`StartLimitIntervalSec` stands in `[Service]`, where systemd does not know it.",
-    seen="\"Unknown key name 'StartLimitIntervalSec' in section 'Service', ignoring.\" in the journal.",
+    seen="\"Unknown key 'StartLimitIntervalSec' in section [Service], ignoring.\" in the journal.",
     mend="Put it into `[Unit]`.",
     hangup="no difference.",
     source="systemd.unit(5)",
