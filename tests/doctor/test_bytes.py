@@ -29,7 +29,7 @@ NAMES = {
     "index.html": '<script src="/socket.io-client@2.3.0/x.js">',
 }
 SOURCES = sorted(NAMES.items())
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite

@@ -89,6 +89,13 @@ def test_rules_are_selected_and_ignored_by_code_beginning_or_name(tmp_path: Path
     assert "no rule begins with 'HUP9'" in wrong.stderr
 
 
+def test_with_hangup_switched_off_the_stock_faults_are_seen(tmp_path: Path) -> None:
+    """What it mends is there again."""
+    write({**FLASK, "gunicorn.conf.py": "from hangup.gunicorn import *\n"}, tmp_path)
+    assert codes(doctor(tmp_path, *SAME, "-f", "json")) == []
+    assert codes(doctor(tmp_path, *SAME, "-f", "json", HANGUP="off")) == ["HUP101", "HUP118"]
+
+
 def test_fix_shows_or_changes(tmp_path: Path) -> None:
     """What it cannot change it names."""
     write({**SICK, "gunicorn.conf.py": "reload = True  # ours\n"}, tmp_path)

@@ -54,7 +54,8 @@ Exit status: 0, nothing found; 1, something was; 2, the command line is wrong.
 What is computed when the application starts is not guessed: it is said to be unknown, and no rule judges it. Files
 whose names say that they are for development (`docker-compose.override.yml`, `Dockerfile.dev`) and tests are left out.
 
-Where hangup is on, what it mends is not reported; each rule says so.
+Where hangup is on, what it mends is not reported; each rule says so. `HANGUP=off hangup doctor` says what would be
+found without it.
 
 ## In Django
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from doctor.planting import GTHREAD, PAGE, THREADS, Planted, app, conf, pins
+from doctor.planting import GTHREAD, GUARDED, PAGE, THREADS, Planted, app, conf, pins
 from doctor.projects import APP, FLASK, changed, without
 
 PLANTED = [
+    Planted("HUP301", "gunicorn.conf.py:0", FLASK, conf(GUARDED, GTHREAD, THREADS), (1024, 4096)),
     Planted("HUP201", "app.py:5", app('async_mode="gevent"'), app('async_mode="threading"')),
     Planted(
         "HUP201",

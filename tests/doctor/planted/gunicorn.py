@@ -19,6 +19,12 @@ from doctor.planting import (
 from doctor.projects import FLASK, NGINX, STOCK, changed, without
 
 PLANTED = [
+    Planted(
+        "HUP109",
+        "compose.yaml:4",
+        {**FLASK, "compose.yaml": COMPOSE},
+        {**conf(GUARDED, GTHREAD, THREADS), "compose.yaml": COMPOSE},
+    ),
     Planted("HUP100", "gunicorn.conf.py:1", conf("workers = = 2"), conf("workers = 1", GTHREAD, THREADS)),
     Planted("HUP101", "gunicorn.conf.py:0", conf(""), conf(GUARDED)),
     Planted("HUP101", "gunicorn.conf.py:1", conf('worker_class = "sync"'), conf(GTHREAD, THREADS)),

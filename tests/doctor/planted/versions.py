@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from doctor.planting import GEVENT, GTHREAD, GUARDED, PLAIN, THREADS, Planted, app, conf, pins
+from doctor.planting import GEVENT, GTHREAD, GUARDED, PLAIN, THREADS, Planted, app, channels, conf, pins
 from doctor.projects import BEHIND_NGINX
 
 PLANTED = [
+    Planted(
+        "HUP707",
+        "requirements.txt:3",
+        channels(requirements_txt=("uvicorn==0.40.0", "uvicorn==0.35.0")),
+        channels(requirements_txt=("uvicorn==0.40.0", "uvicorn==0.36.0")),
+    ),
     Planted(
         "HUP701",
         "gunicorn.conf.py:1",

@@ -117,7 +117,7 @@ def mismatch(facts: Facts) -> Iterator[Any]:
     for upper, lower, difference in ((flask, socketio, 0), (socketio, engineio, 1)):
         if not upper or not lower or not upper.version or not lower.version:
             continue
-        if "pinned" not in (upper.origin, lower.origin) or upper.origin != lower.origin:
+        if upper.origin != lower.origin or not facts.application.servers:
             continue  # what is installed here with what is pinned there was never together
         if min(upper.version[0], 5) - difference != min(lower.version[0], 5 - difference):
             yield lower.place, f"{_said(upper)} with {_said(lower)}", lower.text
@@ -142,7 +142,7 @@ def smuggling(facts: Facts) -> Iterator[Any]:
     "HUP707", "version-that-hangup-refuses", WARNING,
     wrong="hangup is in the configuration, and does not know this version: it leaves everything stock.",
     seen="One WARNING at the start; `hangup.status()` says why.",
-    mend=f"gunicorn {OLDEST[0]} to {NEWEST_TESTED}, python-socketio ≥ 5.10.",
+    mend=f"gunicorn {OLDEST[0]} to {NEWEST_TESTED}, python-socketio ≥ 5.10, uvicorn ≥ 0.36.",
     hangup="this is about turning it on.",
     source="hangup/_gunicorn/support.py; docs/websocket.md",
 )  # fmt: skip
@@ -155,6 +155,11 @@ def refused(facts: Facts) -> Iterator[Any]:
             yield gunicorn.place, _said(gunicorn), gunicorn.text
         if socketio and facts.application.servers and socketio.version < (5, 10):
             yield socketio.place, f"{_said(socketio)}: its WebSockets stay stock", socketio.text
+    uvicorn = facts.packages.get("uvicorn")
+    for service in facts.services:
+        native = "hangup" in str(service.setting("ws").value) and not service.is_switched_off
+        if service.server == "uvicorn" and native and uvicorn and uvicorn.version < (0, 36):
+            yield uvicorn.place, f"{_said(uvicorn)}: its WebSockets stay stock", uvicorn.text
 
 
 @rule(
