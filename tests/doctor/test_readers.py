@@ -327,3 +327,34 @@ def test_nginx_chooses_the_location_that_we_think(tmp_path: Path) -> None:
         server.wait(20)
         behind.shutdown()
         behind.server_close()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from flask_socketio import SocketIO\nsio: SocketIO = SocketIO(app, ping_timeout=7)",
+        "import flask_socketio\ndef make(app):\n    return flask_socketio.SocketIO(app, ping_timeout=7)",
+        "import socketio as s\nclass A:\n    def __init__(self):\n        self.sio = s.Server(ping_timeout=7)",
+        "from socketio import Server\napp = WSGIApp(Server(ping_timeout=7))",
+        "from flask_socketio import SocketIO\nsio = SocketIO()\ndef make(app):\n    sio.init_app(app, ping_timeout=7)",
+    ],
+)
+def test_a_server_is_found_however_it_is_made(source: str, tmp_path: Path) -> None:
+    """Once, with its options."""
+    facts = read(tmp_path, {"app.py": source + "\n"})
+    assert [server.number("ping_timeout", 20) for server in facts.application.servers] == [7]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("supervisor.conf", "[program:web]\ncommand = gunicorn -w 3 app:app\n"),
+        ("render.yaml", "services:\n  - type: web\n    startCommand: gunicorn -w 3 app:app\n"),
+        ("gunicorn_config.py", "workers = 3\n"),
+        ("deploy/Containerfile", 'FROM a\nCMD ["gunicorn", "-w", "3", "app:app"]\n'),
+        ("bin/start", "#!/usr/bin/env bash\nexec gunicorn -w 3 app:app\n"),
+    ],
+)
+def test_other_files_that_say_how_it_is_started(name: str, content: str, tmp_path: Path) -> None:
+    """Wherever they are in the folder."""
+    assert service(tmp_path, {name: content}).number("workers") == 3

@@ -66,8 +66,13 @@ class _Source:
                     self._origins[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
         self._constants()
         for node in nodes:
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-                self._assigned(node)
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
+                self._made(
+                    dotted(node.targets[0] if isinstance(node, ast.Assign) else node.target), node.value
+                )
+        for node in nodes:
+            if isinstance(node, ast.Call):
+                self._made("", node)  # one that is given to somebody else at once
         for node in nodes:
             if isinstance(node, ast.Call):
                 self._call(node)
@@ -99,22 +104,18 @@ class _Source:
         head, _, tail = dotted(node).partition(".")
         return ".".join(filter(None, [self._origins.get(head, head), tail])) if head else ""
 
-    def _assigned(self, node: ast.Assign) -> None:
-        call = node.value
-        assert isinstance(call, ast.Call)
+    def _made(self, target: str, call: ast.Call) -> None:
         origin = self._origin(call.func)
         kind = _SERVERS.get(origin.rpartition(".")[2], "")
         package = origin.partition(".")[0]
-        target = dotted(node.targets[0])
-        if (kind == "SocketIO" and package == "flask_socketio") or (kind and package == "socketio"):
-            self._server(target, kind, call)
-        elif origin in ("flask_sock.Sock",):
-            self._sockets.add(target)
-
-    def _server(self, target: str, kind: str, call: ast.Call) -> None:
         place = Place(self._shown, call.lineno)
-        options, is_complete = self._options(call)
-        self._servers[target] = SocketServer(kind, place, options, is_complete)
+        if any(server.place == place for server in self._servers.values()):
+            return
+        if (kind == "SocketIO" and package == "flask_socketio") or (kind and package == "socketio"):
+            options, is_complete = self._options(call)
+            self._servers[target or str(place)] = SocketServer(kind, place, options, is_complete)
+        elif origin == "flask_sock.Sock" and target:
+            self._sockets.add(target)
 
     def _options(self, call: ast.Call) -> tuple[dict[str, Value], bool]:
         options = {}

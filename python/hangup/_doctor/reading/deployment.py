@@ -48,6 +48,14 @@ def procfile(text: str, shown: str, environment: Mapping[str, str], facts: Facts
             yield from read_line(command, Place(shown, number), "procfile", environment, facts)
 
 
+def assigned(text: str, shown: str, environment: Mapping[str, str], facts: Facts) -> Iterator[Started]:
+    """``command=`` of supervisor, ``startCommand:`` of Render."""
+    for number, line in enumerate(text.split("\n"), 1):
+        found = re.match(r"\s*(?:command\s*=|startCommand\s*:)\s*(.+)", line)
+        if found:
+            yield from read_line(found[1], Place(shown, number), "procfile", environment, facts)
+
+
 def script(text: str, shown: str, environment: Mapping[str, str], facts: Facts) -> Iterator[Started]:
     """A shell script: what it assigns plainly is known to what follows."""
     known = dict(environment)

@@ -20,6 +20,8 @@ NGINX = "etc/nginx/nginx.conf"
 UNITS = "etc/systemd/system"
 #: Bytes of Python that are parsed: in less than half a second.
 MOST_SOURCE = 2 << 20
+#: What configurations of gunicorn are called too: read as such if nothing says how it is started.
+_OTHER_NAMES = ("gunicorn_config.py", "gunicorn_conf.py", "gunicorn-config.py")
 _PAGES = (".html", ".htm", ".jinja", ".jinja2", ".j2")
 
 
@@ -110,7 +112,7 @@ class _Project:
     def _file(self, path: str, shown: str) -> None:
         name = os.path.basename(path)
         ending = os.path.splitext(name)[1]
-        if name == DEFAULT or (ending == ".py" and "gunicorn" in name and self._only):
+        if name in (DEFAULT, *_OTHER_NAMES) or (ending == ".py" and "gunicorn" in name and self._only):
             self._configurations.append(path)
             self._facts.looked_at.append(shown)
             return
@@ -177,6 +179,8 @@ class _Project:
             word in text for word in ("gunicorn", "uvicorn", "daphne", "flask")
         ):
             return self._take(deployment.script(text, shown, environment, facts), shown)
+        if "[program:" in text or name == "render.yaml":
+            return self._take(deployment.assigned(text, shown, environment, facts), shown)
         if looks_like_it(text):
             return bool(_read_nginx(path, self._facts))
         return False
@@ -241,7 +245,8 @@ class _Project:
         used = {os.path.abspath(each.configuration) for each in self._facts.services if each.configuration}
         known = any(each.server == "gunicorn" for each in self._facts.services)
         for path in self._configurations:
-            if os.path.abspath(path) not in used and not (known and used):
+            is_likely = not (known and used) if os.path.basename(path) == DEFAULT else not known
+            if os.path.abspath(path) not in used and is_likely:
                 service = service_of_configuration(
                     path, self._root, self._facts, dict(self._asked.environment)
                 )

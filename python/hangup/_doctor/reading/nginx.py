@@ -213,6 +213,6 @@ def _matches(location: Location, path: str) -> bool:
         return False  # one that could take for ever
     flags = re.IGNORECASE if location.modifier == "~*" else 0
     try:
-        return bool(re.search(location.path, path, flags))
+        return bool(re.search(re.sub(r"\(\?<(?![=!])", "(?P<", location.path), path, flags))
     except re.error:
         return False
