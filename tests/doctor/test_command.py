@@ -190,8 +190,9 @@ def test_a_running_gunicorn_is_read_by_its_pid(tmp_path: Path) -> None:
         },
         tmp_path,
     )
+    line = "--bind 127.0.0.1:0 --reload --no-control-socket --threads 4 plain:app"
     server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--reload", "--no-control-socket", "plain:app"],
+        ["sh", "-c", f'ulimit -n 500; exec "{sys.executable}" -m gunicorn {line}'],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -199,9 +200,11 @@ def test_a_running_gunicorn_is_read_by_its_pid(tmp_path: Path) -> None:
         deadline = time.monotonic() + 30
         while "Listening" not in server.stderr.readline():
             assert time.monotonic() < deadline
-        said = doctor(tmp_path, "--pid", str(server.pid), "-f", "json", "--select", "HUP1")
-        (found,) = json.loads(said.stdout)["findings"]
-        assert (found["code"], found["file"]) == ("HUP102", f"/proc/{server.pid}/cmdline")
+        said = doctor(tmp_path.parent, "--pid", str(server.pid), "-f", "json", "--select", "HUP1,HUP301")
+        found = {each["code"]: each for each in json.loads(said.stdout)["findings"]}
+        assert sorted(found) == ["HUP102", "HUP103", "HUP301"]
+        assert found["HUP102"]["file"] == f"/proc/{server.pid}/cmdline"
+        assert found["HUP301"]["text"] == f"1064 may be needed, process {server.pid} has 500"
         (service,) = json.loads(said.stdout)["services"]
         assert service["worker"] == "gthread"  # gunicorn.conf.py's
     finally:
