@@ -25,12 +25,12 @@ def doctor() -> Iterator[str]:
 def findings() -> tuple[list[str], bool]:
     """What the rules of the doctor say of the current folder, and whether they found anything."""
     from ._doctor import Asked, examine, gather, report
-    from ._doctor.registry import all_rules
+    from ._doctor.registry import rules
 
     began = time.monotonic()
     facts = gather(Asked())
     found = examine(facts)
-    lines = report.lines(facts, found, time.monotonic() - began, len(all_rules()))
+    lines = report.lines(facts, found, time.monotonic() - began, len(rules()))
     return [report.plain(line) for _, line in lines], bool(found)
 
 

@@ -15,14 +15,14 @@ from doctor.planting import Planted
 from doctor.projects import BEHIND_NGINX, NGINX
 from doctor.test_planted import found_in, write
 from hangup._doctor import edits, mend
-from hangup._doctor.registry import Edit, Finding, all_rules
+from hangup._doctor.registry import Edit, Finding, rules
 from hangup._doctor.values import Place
 
 pytest.importorskip("crossplane")
 pytest.importorskip("yaml")
 
 #: Those whose planted form is one that --fix changes.
-FIXABLE = [each for each in PLANTED if all_rules()[each.code].is_mended]
+FIXABLE = [each for each in PLANTED if rules()[each.code].is_mended]
 IDS = [f"{each.code}-{number}" for number, each in enumerate(FIXABLE)]
 #: Planted where a default is wrong: there is no line to change, or it is a line of a list in another form.
 BY_HAND = {("HUP108", "gunicorn.conf.py:0"), ("HUP407", "")}

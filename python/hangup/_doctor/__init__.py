@@ -11,21 +11,13 @@ How
     :mod:`.document` makes ``docs/doctor.md``. ``manage.py check`` asks the same rules about its own settings.
 
 Not promised
-    That a deployment without findings is right: only what is written here is looked for.
+    That a deployment without findings is right: only what is written here is looked for. That several deployments in one
+    folder are told apart: what is looked at together is taken for one.
 """
 
 from __future__ import annotations
 
-from typing import Any, Optional
-
 from .reading.gather import Asked, gather
-from .registry import Finding, all_rules, examine
-from .report import rule_as_json
+from .registry import Finding, examine
 
-__all__ = ["Asked", "Finding", "examine", "explain", "gather"]
-
-
-def explain(code: str) -> Optional[dict[str, Any]]:
-    """A rule, as ``hangup doctor --explain`` tells it in JSON; None if there is none of that code."""
-    rule = all_rules().get(code.upper())
-    return rule_as_json(rule) if rule else None
+__all__ = ["Asked", "Finding", "examine", "gather"]

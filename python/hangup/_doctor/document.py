@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from .registry import SERIES, Rule, all_rules
+from .registry import SERIES, Rule, rules
 
 _HEAD = """\
 # hangup doctor
@@ -54,6 +54,8 @@ Exit status: 0, nothing found; 1, something was; 2, the command line is wrong.
 What is computed when the application starts is not guessed: it is said to be unknown, and no rule judges it. Files
 whose names say that they are for development (`docker-compose.override.yml`, `Dockerfile.dev`) and tests are left out.
 
+What is looked at together is taken for one deployment: of a repository with several, give one folder at a time.
+
 Where hangup is on, what it mends is not reported; each rule says so. `HANGUP=off hangup doctor` says what would be
 found without it.
 
@@ -70,7 +72,7 @@ def document() -> str:
     blocks = [_HEAD.rstrip(), "## The rules", "\n".join(_table())]
     for digit, about in SERIES.items():
         blocks.append(f"## {about[0].upper()}{about[1:]}")
-        for rule in all_rules().values():
+        for rule in rules().values():
             if rule.code[3] == digit:
                 blocks += [f"### {rule.code} {rule.name}", *_about(rule)]
     return "\n\n".join(blocks) + "\n"
@@ -79,7 +81,7 @@ def document() -> str:
 def _table() -> Iterator[str]:
     yield "| code | | severity | `--fix` |"
     yield "| --- | --- | --- | --- |"
-    for rule in all_rules().values():
+    for rule in rules().values():
         anchor = f"{rule.code} {rule.name}".lower().replace(" ", "-").replace(".", "")
         yield f"| [{rule.code}](#{anchor}) | {rule.name} | {rule.severity} | {'yes' if rule.is_mended else ''} |"
 

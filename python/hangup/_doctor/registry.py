@@ -58,7 +58,7 @@ class Finding:
     @property
     def rule(self) -> Rule:
         """What it is an instance of."""
-        return all_rules()[self.code]
+        return rules()[self.code]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ def rule(
 
 
 @functools.cache
-def all_rules() -> dict[str, Rule]:
+def rules() -> dict[str, Rule]:
     """All of them, by code."""
     package = importlib.import_module("hangup._doctor.rules")
     for found in pkgutil.iter_modules(package.__path__):
@@ -149,9 +149,7 @@ def matching(words: Iterable[str]) -> set[str]:
     chosen = set()
     for word in words:
         found = {
-            each.code
-            for each in all_rules().values()
-            if each.code.startswith(word.upper()) or each.name == word
+            each.code for each in rules().values() if each.code.startswith(word.upper()) or each.name == word
         }
         if not word or not found:
             raise LookupError(word)
@@ -164,7 +162,7 @@ def examine(
 ) -> list[Finding]:
     """Asks the rules; each finding once, by code and place."""
     found: dict[tuple[str, Place, str], Finding] = {}
-    for each in all_rules().values():
+    for each in rules().values():
         if (select is None or each.code in select) and each.code not in (ignore or ()):
             for finding in each.look(facts):
                 found.setdefault((finding.code, finding.place, finding.text), finding)

@@ -100,33 +100,31 @@ def _say(lines: Any, output: Output) -> None:
 
 def _show(facts: Any, findings: Any, seconds: float, output: Output) -> None:
     from ..._doctor import report
-    from ..._doctor.registry import all_rules
+    from ..._doctor.registry import rules
 
     output.document(report.as_json(facts, findings, seconds) if output.is_json else None)
-    _say(report.lines(facts, findings, seconds, len(all_rules())), output)
+    _say(report.lines(facts, findings, seconds, len(rules())), output)
 
 
 def _list(output: Output) -> None:
-    from ..._doctor.registry import all_rules
+    from ..._doctor.registry import rules
     from ..._doctor.report import rule_as_json
 
-    output.document([rule_as_json(rule) for rule in all_rules().values()])
+    output.document([rule_as_json(rule) for rule in rules().values()])
     _say(
         (
             (rule.severity, f"{rule.code} {rule.severity:>8} {rule.name}: {rule.wrong}")
-            for rule in all_rules().values()
+            for rule in rules().values()
         ),
         output,
     )
 
 
 def _explain(code: str, output: Output) -> None:
-    from ..._doctor.registry import all_rules
+    from ..._doctor.registry import rules
     from ..._doctor.report import explained, rule_as_json
 
-    rule = all_rules().get(code.upper()) or next(
-        (each for each in all_rules().values() if each.name == code), None
-    )
+    rule = rules().get(code.upper()) or next((each for each in rules().values() if each.name == code), None)
     if rule is None:
         return _explain_failure(code, output)
     output.document(rule_as_json(rule))
