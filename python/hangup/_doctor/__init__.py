@@ -11,8 +11,8 @@ How
     :mod:`.document` makes ``docs/doctor.md``. ``manage.py check`` asks the same rules about its own settings.
 
 Not promised
-    That a deployment without findings is right: only what is written here is looked for. That several deployments in one
-    folder are told apart: what is looked at together is taken for one.
+    That a deployment without findings is right: only what is written here is looked for. That several deployments in
+    one folder are told apart: what is looked at together is taken for one.
 """
 
 from __future__ import annotations

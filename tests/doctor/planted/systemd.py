@@ -7,6 +7,12 @@ from doctor.projects import UNDER_SYSTEMD, changed
 
 PLANTED = [
     Planted(
+        "HUP509",
+        "board.service:12",
+        unit("RestartSec=5", "RestartSec=500ms"),
+        unit("After=network.target", "StartLimitIntervalSec=600\nStartLimitBurst=10"),
+    ),
+    Planted(
         "HUP500",
         "board.service:13",
         unit("RestartSec=5\n", "RestartSec=5\nrestart the thing\n"),

@@ -13,6 +13,8 @@ from ..service import Service
 from .machine import RESERVE, needed
 
 _SERVICE = "systemd.service(5)"
+#: Seconds for which a service should try to start: a database that restarts is back by then.
+_LONG_ENOUGH = 10
 
 
 def served(facts: Facts) -> Iterator[tuple[Service, Unit]]:
@@ -236,15 +238,15 @@ def start_limit(facts: Facts) -> Iterator[Any]:
         burst = unit.value("Unit", "StartLimitBurst") or "5"
         if pause is None or interval is None or not burst.isdigit() or len(burst) > 9:
             continue
-        if interval and pause * int(burst) < interval:
+        if interval and pause * int(burst) < min(interval, _LONG_ENOUGH):
             place = unit.where("Service", "RestartSec")
-            wanted = int(interval / int(burst)) + 1 if int(burst) else 5
+            wanted = max(5, -(-_LONG_ENOUGH // max(1, int(burst))))
             change = (
-                edits.unit_insert(unit.place, f"RestartSec={max(5, wanted)}")
+                edits.unit_insert(unit.place, f"RestartSec={wanted}")
                 if given is None
-                else edits.unit_value(place, "RestartSec", str(max(5, wanted)))
+                else edits.unit_value(place, "RestartSec", str(wanted))
             )
-            text = f"{burst} starts {pause:g} s apart are allowed only once in {interval:g} s"
+            text = f"{burst} starts {pause:g} s apart, then none for {interval:g} s and more"
             yield place, text, given, change
 
 
