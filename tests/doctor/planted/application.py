@@ -11,9 +11,12 @@ PLANTED = [
     Planted(
         "HUP201",
         "app.py:5",
-        pins("gunicorn==25.3.0", "gunicorn==25.3.0\neventlet==0.40.0", conf('worker_class = "eventlet"')),
         app(
-            'async_mode="eventlet"',
+            'async_mode="gevent"',
+            pins("gunicorn==25.3.0", "gunicorn==25.3.0\neventlet==0.40.0", conf('worker_class = "eventlet"')),
+        ),
+        app(
+            'async_mode="threading"',
             pins("gunicorn==25.3.0", "gunicorn==25.3.0\neventlet==0.40.0", conf('worker_class = "eventlet"')),
         ),
     ),

@@ -13,7 +13,7 @@ from ..service import WSGI_WORKERS
 _ENGINEIO = "python-socketio.readthedocs.io/en/stable/api.html"
 #: Which workers an ``async_mode`` runs under.
 _WORKERS = {
-    "threading": ("sync", "gthread"),
+    "threading": WSGI_WORKERS,  # whose threads are greenlets where the standard library is patched
     "gevent": ("gevent", "geventwebsocket"),
     "eventlet": ("eventlet",),
     "gevent_uwsgi": (),
