@@ -61,6 +61,17 @@ def test_manage_py_check_asks_the_rules(tmp_path: Path) -> None:
     assert sorted(ids(deployed)) == ["HUP101", "HUP102"]
 
 
+def test_the_deployment_is_that_of_the_base_dir(tmp_path: Path) -> None:
+    """If the settings have one: a service may run anywhere."""
+    pytest.importorskip("django")
+    source = MANAGE.format(silenced=[]).replace(
+        "DEBUG=False", f"DEBUG=False, BASE_DIR={str(tmp_path / 'site')!r}"
+    )
+    write({"urls.py": "urlpatterns = []\n", "manage.py": source}, tmp_path)
+    write(FOLDER, tmp_path / "site")
+    assert ids(run(tmp_path, "manage.py", "check")) == ["HUP102"]
+
+
 def test_manage_py_hangup_doctor_fails_if_something_is_found(tmp_path: Path) -> None:
     """And what is silenced is not."""
     pytest.importorskip("django")

@@ -358,3 +358,10 @@ def test_a_server_is_found_however_it_is_made(source: str, tmp_path: Path) -> No
 def test_other_files_that_say_how_it_is_started(name: str, content: str, tmp_path: Path) -> None:
     """Wherever they are in the folder."""
     assert service(tmp_path, {name: content}).number("workers") == 3
+
+
+def test_the_root_of_the_file_system_is_not_looked_through() -> None:
+    """A service may well run there; what is in it is not its deployment."""
+    facts = gather(Asked(("/",), environment={}))
+    assert facts.looked_at == []
+    assert any("root of the file system" in notice.text for notice in facts.notices)

@@ -61,9 +61,10 @@ found without it.
 
 ## In Django
 
-`manage.py check` asks the rules as well, about its own settings and the deployment files of the folder it runs in.
-Their ids are `hangup.HUPnnn`, or what they were before there were rules, `hangup.E001` for one;
-`SILENCED_SYSTEM_CHECKS` takes both kinds.
+`manage.py check` asks the rules as well, about its own settings and the deployment files of `BASE_DIR`, or else of the
+folder it runs in; not about this machine's nginx and systemd. Their ids are `hangup.HUPnnn`, or what they were before
+there were rules, `hangup.E001` for one; `SILENCED_SYSTEM_CHECKS` takes both kinds. With `--deploy` the sources are read
+too.
 """
 
 

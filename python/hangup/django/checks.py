@@ -1,8 +1,8 @@
 """The system checks: tag ``hangup``; their ids are stable, and ``SILENCED_SYSTEM_CHECKS`` takes them.
 
 They are the doctor's rules (:mod:`hangup._doctor`), asked about the settings of this process and the deployment files
-of the folder that it runs in; with ``--deploy`` about the sources as well. What only this process knows is added.
-``docs/django.md`` and ``docs/doctor.md`` say what to do about each.
+of ``BASE_DIR``, or of the folder that it runs in; with ``--deploy`` about the sources as well. What only this process
+knows is added. ``docs/django.md`` and ``docs/doctor.md`` say what to do about each.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ def check_deployment(**_asked: Any) -> list[CheckMessage]:
 
 def findings(with_sources: bool) -> list[Finding]:
     """What the rules say of this process, and of the folder that it runs in."""
-    asked = Asked(environment=dict(os.environ), with_sources=with_sources, django=_of_this_process())
-    return examine(gather(asked))
+    folder = str(getattr(settings, "BASE_DIR", os.curdir))
+    paths = (folder if os.path.isdir(folder) else os.curdir,)
+    return examine(gather(Asked(paths, with_sources=with_sources, django=_of_this_process())))
 
 
 def _of_this_process() -> Django:

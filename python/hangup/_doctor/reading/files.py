@@ -73,7 +73,7 @@ def walk(root: str) -> Iterator[str]:
 
     Ends after :data:`MOST_ENTRIES`, with an empty string.
     """
-    waiting = [(root, 0)]
+    waiting = [(root, 0)] if os.path.realpath(root) != os.sep else []  # a service without a folder of its own
     seen = 0
     while waiting:
         folder, depth = waiting.pop(0)

@@ -39,6 +39,10 @@ class Project:
 
     def read(self) -> None:
         """All of it."""
+        if os.path.realpath(self._root) == os.sep:
+            self._facts.notice(
+                "the root of the file system is not looked through: give a folder", Place(os.sep)
+            )
         for path in [self._only] if self._only else walk(self._root):
             if not path:
                 self._facts.notice(f"only the first {MOST_ENTRIES} entries were looked at", Place(self._root))
