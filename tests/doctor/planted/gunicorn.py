@@ -87,6 +87,18 @@ PLANTED = [
         ),
     ),
     Planted(
+        "HUP104",
+        "gunicorn.conf.py:2",
+        app('async_mode="threading", message_queue="redis://"', conf(GTHREAD, "workers = 4", THREADS)),
+        app('async_mode="threading"', conf(GUARDED, GTHREAD, "workers = 4", THREADS)),
+    ),
+    Planted(
+        "HUP105",
+        "app.py:5",
+        app('async_mode="threading", transports=["websocket"]', conf(GTHREAD, THREADS, "workers = 2")),
+        app('async_mode="threading"', conf(GUARDED, GTHREAD, THREADS, "workers = 2")),
+    ),
+    Planted(
         "HUP105",
         "app.py:5",
         app('async_mode="threading", transports=["websocket"]', conf(GTHREAD, THREADS, "workers = 2 * 2")),

@@ -9,7 +9,7 @@ from .. import edits
 from ..facts import Facts
 from ..reading.nginx import span
 from ..registry import ERROR, INFO, WARNING, rule
-from ..service import ASGI_SERVERS, ASGI_WORKERS
+from ..service import ASGI_SERVERS, ASGI_WORKERS, Service
 
 SETTINGS = "https://docs.gunicorn.org/en/stable/settings.html"
 #: From these on a worker has its sockets in a hub: patching after the import of an application is too late.
@@ -93,13 +93,19 @@ def sessions_stay(facts: Facts) -> bool:
     )
 
 
+def knows_siblings(facts: Facts, service: Service) -> bool:
+    """Whether all processes of a service are workers of one gunicorn whose clients hangup passes between them."""
+    is_guarded = service.server == "gunicorn" and service.is_guarded(facts.version("gunicorn"))
+    return bool(is_guarded) and service.replicas == 1
+
+
 @rule(
     "HUP104", "several-workers-without-affinity", ERROR,
     wrong="Several workers behind one address, and Socket.IO may poll: requests of one session reach any of them.",
     seen="400 \"Invalid session\", clients that connect and disconnect in turns.",
     mend="One worker for each address, several of them behind nginx with `ip_hash` or `hash`; or only WebSockets: "
     "`transports=[\"websocket\"]` in the server and in the clients.",
-    hangup="no difference: a session lives in one worker.",
+    hangup="mended: a request goes to the worker that has its session (docs/workers.md). Not several containers.",
     source="Flask-SocketIO#35, #402, #1241; flask-socketio.readthedocs.io/en/latest/deployment.html",
 )  # fmt: skip
 def affinity(facts: Facts) -> Iterator[Any]:
@@ -107,7 +113,7 @@ def affinity(facts: Facts) -> Iterator[Any]:
         return
     for service in facts.services:
         number = service.processes if service.server in ("gunicorn", *ASGI_SERVERS) else None
-        if number and number > 1:
+        if number and number > 1 and not knows_siblings(facts, service):
             value = service.setting("workers")
             more = f" in {service.replicas} containers" if service.replicas > 1 else ""
             yield value.place, f"{number} workers{more}{said(value)}: no request finds its session", number
@@ -118,14 +124,16 @@ def affinity(facts: Facts) -> Iterator[Any]:
     wrong="Several processes, and no message queue between them.",
     seen="An emit reaches only the clients of the process that makes it: messages are missing without an error.",
     mend="`SocketIO(app, message_queue=\"redis://…\")`, or `client_manager=socketio.RedisManager(…)`.",
-    hangup="no difference: `NativeManager` is one process's; its Redis kin are named in docs/emit.md.",
+    hangup="mended for the workers of one gunicorn (docs/workers.md). Several gunicorns need a queue.",
     source="python-socketio.readthedocs.io, \"Using a Message Queue\"",
 )  # fmt: skip
 def message_queue(facts: Facts) -> Iterator[Any]:
     upstreams = [location.upstream for location in facts.locations if location.upstream]
     behind = max((len(upstream.servers) for upstream in upstreams), default=0)
     serving_now = [each for each in facts.services if each.server in ("gunicorn", *ASGI_SERVERS)]
-    several = next((each for each in serving_now if (each.processes or 0) > 1), None)
+    several = next(
+        (each for each in serving_now if (each.processes or 0) > 1 and not knows_siblings(facts, each)), None
+    )
     if several is None and (behind < 2 or not serving_now):
         return
     for server in facts.application.servers:
