@@ -40,7 +40,9 @@ mod _hangup {
     #[pymodule_export]
     use crate::payload::contains_bytes;
     #[pymodule_export]
-    use crate::roll::{count, departure, describe, recent, silence, snapshot, wear, Census, Foreign, Trend};
+    use crate::roll::{
+        count, departure, describe, hang_up, recent, silence, snapshot, wear, Census, Foreign, Trend,
+    };
     #[pymodule_export]
     use crate::session_id::session_id;
     #[pymodule_export]

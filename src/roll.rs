@@ -192,6 +192,13 @@ pub(crate) fn describe(py: Python<'_>, fd: i32) -> PyResult<Option<Bound<'_, PyT
     (found.kind, found.path, local, remote, found.owned).into_pyobject(py).map(Some)
 }
 
+/// Shuts a connection down, by its serial, for its owner to close; whether it was there.
+#[pyfunction]
+#[pyo3(signature = (serial, /))]
+pub(crate) fn hang_up(py: Python<'_>, serial: u64) -> bool {
+    py.detach(|| roll::hang_up(serial))
+}
+
 /// A figure that changes when the descriptor `fd` is used, or None if nothing tells.
 #[pyfunction]
 pub(crate) fn wear(fd: i32) -> Option<u64> {

@@ -9,7 +9,7 @@ from . import _hangup
 
 
 def _forget() -> None:
-    for name in ("_reports", "_leaks", "_endpoints"):
+    for name in ("_reports", "_leaks", "_endpoints", "_control.server"):
         module = sys.modules.get(f"hangup.{name}")  # imported when there is something to report
         if module is not None:
             module.forget()

@@ -29,6 +29,7 @@ __all__ = [
     "diagnostics_signal",
     "drain",
     "found_family",
+    "hang_up",
     "join_family",
     "metrics_table",
     "objection",
@@ -206,6 +207,9 @@ def departure(fd: int, /) -> tuple[bool, bool]:
 
 def describe(fd: int) -> tuple[str, str | None, Any | None, Any | None, bool] | None:
     """Kind, path, local and remote address of what is open under ``fd``, and whether it is hangup's."""
+
+def hang_up(serial: int, /) -> bool:
+    """Shuts a connection of hangup's down, both ways, for its owner to close; whether it was there."""
 
 def silence(fd: int) -> float | None:
     """Seconds since anything was heard of the peer of a TCP connection."""

@@ -67,6 +67,19 @@ def by_serial() -> dict[int, Held]:
     return held
 
 
+def held(server: Any, eio_sid: str) -> Held:
+    """What a session of a ``socketio.Server`` is to Socket.IO."""
+    return Held(eio_sid, *_memberships(server.manager, eio_sid))
+
+
+def without_native() -> Iterator[tuple[Any, str, Any]]:
+    """Sessions that are on no native WebSocket, polling ones among them: their server, their sid, themselves."""
+    for server in list(_servers):
+        for sid, session in list(server.eio.sockets.items()):
+            if not session.closed and _native(session) is None:
+                yield server, sid, session
+
+
 def _memberships(manager: Any, eio_sid: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     sids, rooms = [], []
     for namespace in list(manager.get_namespaces()):

@@ -24,10 +24,11 @@ import os
 from typing import Any, Callable, Optional
 
 from . import _endpoints, _hangup, _routes, _siblings
+from ._control import server as control
 from ._gunicorn.websockets import reloaded
 from ._install import guard_gunicorn, keep_beside
 from ._install import install as _install_filter
-from ._mode import ON, mode
+from ._mode import OFF, ON, mode
 
 __all__ = [
     "child_exit",
@@ -79,9 +80,12 @@ def post_fork(server: Any, _worker: Any) -> None:
         server.log.warning("hangup: worker %d counts for itself alone: %s", os.getpid(), reason)
 
 
-def post_worker_init(_worker: Any) -> None:
+def post_worker_init(worker: Any) -> None:
     """gunicorn's hook, in a worker that has its application."""
     _hangup.announce(True)
+    reason = control.start(worker)
+    if reason and mode() != OFF:
+        worker.log.warning("hangup: %s", reason)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -10,6 +10,8 @@
 use std::os::fd::RawFd;
 use std::time::Instant;
 
+use rustix::net::Shutdown;
+
 use crate::address::{self, Address};
 use crate::cause::Op;
 use crate::fd::trail::{Fate, Figures};
@@ -90,6 +92,14 @@ pub fn call() -> Vec<Line> {
     }));
     lines.sort_by_key(|line| line.fd);
     lines
+}
+
+/// Shuts the connection with this serial down, both ways: its client and its users see the end, and its owner closes it.
+/// `false` if there is none, or if it ends already.
+pub fn hang_up(serial: u64) -> bool {
+    let listed = ledger::global().listed();
+    let found = listed.iter().find(|fd| fd.trail().serial() == serial);
+    found.is_some_and(|fd| fd.enter(Op::Shutdown).and_then(|user| user.shutdown(Shutdown::Both)).is_ok())
 }
 
 fn of_connection(fd: &GuardedFd) -> Line {

@@ -15,6 +15,8 @@ from types import SimpleNamespace
 from typing import Any, Callable
 
 from .. import _hangup
+from .._control import draining
+from .._control.connections import websockets
 from .._logs.text import escape
 from .._websocket import dispatch, plain
 from .base import Worker
@@ -68,7 +70,10 @@ class WebSocketWorker(Worker):
         return False
 
     def close_websockets(self) -> None:
-        """Begins the close handshake with every client."""
+        """Begins the close handshake with every client, unless a drain does it one by one."""
+        drain = draining.current()
+        if drain is not None and not drain.is_over:
+            return
         code = SERVICE_RESTART if _reloads[0] != self._reloads_at_birth else GOING_AWAY
         for dispatcher in dispatch.started():
             dispatcher.close_all(code)
@@ -77,6 +82,9 @@ class WebSocketWorker(Worker):
     def run(self) -> None:
         _hangup.announce(self._alive)
         super().run()
+        drain = draining.current()
+        while drain is not None and not drain.is_over and websockets():
+            self.pause(0.01)
         self.close_websockets()  # those that arrived since
         deadline = time.monotonic() + DRAIN
         while any(dispatcher.connections() for dispatcher in dispatch.started()):

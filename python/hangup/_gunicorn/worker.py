@@ -12,6 +12,7 @@ import sys
 from typing import Any, Callable, Optional
 
 from .. import _diagnostics, _hangup, _install, _reports, _siblings
+from .._control import server as control
 from .._siblings.arrivals import HubListener, PassedListener
 from .._siblings.passing import routed
 from .._websocket import longpoll
@@ -67,6 +68,7 @@ class GuardedWorker(WebSocketWorker):
 
     def run(self) -> None:
         _diagnostics.listen()  # here a hub is patched in, and runs
+        control.start(self)
         super().run()
         if _hangup.drain(0.0):
             self.drain(LINGER)

@@ -78,6 +78,11 @@ class NativeProtocol(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
 
+    @property
+    def native(self) -> Any:
+        """The connection on the engine, once it is there."""
+        return self._native
+
     # -- the transport, until the 101 ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

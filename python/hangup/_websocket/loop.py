@@ -17,6 +17,10 @@ from .. import _diagnostics, _hangup
 class Connection(Protocol):
     """What is told of its WebSocket, on the loop's thread."""
 
+    @property
+    def native(self) -> Any:
+        """Its WebSocket."""
+
     def take_turn(self, turn: Any) -> None:
         """There are events."""
 
@@ -58,6 +62,12 @@ class LoopDispatcher:
                 self._connections[turn.id].take_turn(turn)
             else:
                 throw_away(turn)
+
+
+def natives() -> list[Any]:
+    """The native WebSockets of all loops, as far as somebody is told of them."""
+    there = [list(dispatcher._connections.values()) for dispatcher in list(_dispatchers.values())]
+    return [connection.native for connections in there for connection in connections]
 
 
 def throw_away(turn: Any) -> None:

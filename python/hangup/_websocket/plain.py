@@ -216,6 +216,12 @@ def close_all(code: int) -> None:
             websocket.begin_close(code)
 
 
+def natives() -> list[Any]:
+    """The native connections of those of this process that may still be open."""
+    known = [reference() for reference in list(_open.values())]
+    return [one._native for one in known if one is not None and one._pid == os.getpid()]
+
+
 class _Inbox(dispatch.Receiver):
     """The application's greenlet waits here until its WebSocket has events; it takes them as a thread would."""
 
