@@ -14,6 +14,9 @@ from .errors import ControlError, Failed, NobodyAnswers, Refused, Silent
 
 _KINDS: dict[Any, type[ControlError]] = {"refused": Refused, "failed": Failed}
 
+#: Among the flags in /proc/net/unix; connections that were accepted have the same name.
+_LISTENS = "00010000"
+
 
 def ask(pid: int, verb: str, *, timeout: float = 5.0, **arguments: Any) -> dict[str, Any]:
     """Asks a worker.
@@ -91,8 +94,8 @@ def _names(pid: int) -> Iterator[str]:
         return
     own = spaces[-1] if spaces else str(pid)  # as the process knows itself, in a container
     for line in lines:
-        name = line.rpartition(" @")[2]
-        if name.startswith(f"{wire.PREFIX}{own}/"):
+        head, _, name = line.rpartition(" @")
+        if name.startswith(f"{wire.PREFIX}{own}/") and f" {_LISTENS} " in head:
             yield name
 
 
