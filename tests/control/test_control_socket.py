@@ -205,7 +205,7 @@ def test_a_wrong_argument_is_named(
 def test_it_answers_while_the_worker_is_busy_in_python(shared: Service) -> None:
     """Also in a hub, whose greenlets all wait."""
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as busy:
-        busy.sendall(b"GET /busy/3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        busy.sendall(b"GET /busy/1.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         before = ticks(shared.pid)
         assert wait_until(lambda: ticks(shared.pid) > before + 10, 20)
         assert shared.ask("snapshot")["pid"] == shared.pid
@@ -225,7 +225,7 @@ def ticks(pid: int) -> int:
 def test_it_is_silent_while_native_code_keeps_the_lock(shared: Service) -> None:
     """Which is told from a worker that is not there."""
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as busy:
-        busy.sendall(b"GET /locked/2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        busy.sendall(b"GET /locked/1.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
         def is_silent() -> bool:
             try:

@@ -20,6 +20,8 @@ from .connections import websockets
 
 #: Seconds from one look at who is there to the next.
 EVERY = 0.05
+#: Seconds behind the deadline in which the worker leaves in the usual way.
+LAST = 5.0
 #: Seconds that a worker may be given at most.
 A_DAY = 86_400.0
 
@@ -70,6 +72,8 @@ class Drain:
             self._worker.tmp.notify()  # some versions wait for requests without it, and are taken for dead
             self._pause.wait(EVERY)
         self._close_those_due()
+        self._pause.wait(LAST)
+        os._exit(0)  # a thread whose request does not end would keep the process
 
     def _close_those_due(self) -> None:
         now = time.monotonic()
