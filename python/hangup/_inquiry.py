@@ -1,15 +1,14 @@
-"""What the commands of frameworks print: ``manage.py hangup …``, ``flask hangup …``. Plain text, line by line."""
+"""What the commands of frameworks print: ``manage.py hangup …``, ``flask hangup …``. Plain text, line by line.
+
+What ``top`` and ``fds`` find out is found out where ``hangup top`` and ``hangup fds`` have it from: :mod:`._top`.
+"""
 
 from __future__ import annotations
 
-import collections
 import time
 from collections.abc import Iterator
-from typing import Optional
 
-from . import metrics
 from ._status import status
-from .testing.census import fd_census
 
 
 def doctor() -> Iterator[str]:
@@ -34,47 +33,36 @@ def findings() -> tuple[list[str], bool]:
     return [report.plain(line) for _, line in lines], bool(found)
 
 
-def fds(pid: Optional[int] = None) -> Iterator[str]:
+def fds(pid: int) -> Iterator[str]:
     """What a process holds open, and how many of each kind.
 
     Raises:
         OSError: there is no such process, or it is somebody else's.
     """
-    census = fd_census(pid)
-    kinds = collections.Counter(_kind(target) for target in census.values())
-    for number, target in census.items():
-        yield f"{number:>6}  {target}"
-    yield ", ".join([f"{len(census)} open", *(f"{count} {kind}" for kind, count in kinds.most_common())])
+    from ._top import descriptors
+
+    return descriptors.lines(descriptors.of(pid))
 
 
-def _kind(target: str) -> str:
-    if target.startswith("anon_inode:"):
-        return target.partition(":")[2].strip("[]")
-    return target.partition(":")[0] if ":[" in target else "file"
-
-
-def top(pid: Optional[int] = None, every: float = 1.0, times: int = 1) -> Iterator[str]:
-    """What the workers of a family counted, and from the second time on how much each second.
+def top(pid: int, every: float = 1.0, times: int = 1) -> Iterator[str]:
+    """Its workers, their clients, what they counted, and from the second time on how much each second.
 
     Args:
-        pid: one of its processes, its master for instance.
-        every: seconds between two readings.
-        times: how many readings.
+        pid: gunicorn's master, one of its workers, or any process.
+        every: seconds between two looks.
+        times: how many.
 
     Raises:
-        LookupError: the process counts nothing, or does not exist.
+        ProcessLookupError: it does not exist.
     """
-    before: dict[str, int] = {}
-    for reading in range(times):
-        if reading:
+    from ._top import table
+    from ._top.reading import Watcher
+
+    watcher = Watcher(pid)
+    for look in range(times):
+        if look:
             time.sleep(every)
-        family = metrics.read(pid)
-        if reading:
             yield ""
-        open_now = ", ".join(f"{worker}: {count['open']} open" for worker, count in family.workers.items())
-        yield f"{len(family.workers)} processes ({open_now})"
-        for name, total in sorted(family.total.items()):
-            rate = f"{(total - before[name]) / every:>12.1f}/s" if name in before else ""
-            if total:
-                yield f"{total:>14}  {name}{rate}"
-        before = family.total
+        reading = watcher.look()
+        yield from table.lines(reading, "queue", limit=table.LIMIT)
+        yield from table.counted(reading)

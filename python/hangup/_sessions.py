@@ -80,6 +80,13 @@ def without_native() -> Iterator[tuple[Any, str, Any]]:
                 yield server, sid, session
 
 
+def polling() -> Iterator[tuple[Any, str, Any]]:
+    """Of them, those whose clients poll a server with threads or a hub."""
+    for server, sid, session in without_native():
+        if not session.upgraded and not is_async(session):
+            yield server, sid, session
+
+
 def _memberships(manager: Any, eio_sid: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     sids, rooms = [], []
     for namespace in list(manager.get_namespaces()):
@@ -110,7 +117,8 @@ def _is_ours(session: Any) -> bool:
     return hasattr(type(session.queue), "is_attached")
 
 
-def _is_async(session: Any) -> bool:
+def is_async(session: Any) -> bool:
+    """Whether it is one of an ``engineio.AsyncServer``."""
     return inspect.iscoroutinefunction(session.send)
 
 
@@ -125,7 +133,7 @@ def without_fd() -> Iterator[tuple[str, float, str]]:
             if native is not None and native.ending is not None:
                 yield sid, 0.0, "its WebSocket is over, and the session is not"
             elif (
-                native is None and session.last_ping is not None and (_is_ours(session) or _is_async(session))
+                native is None and session.last_ping is not None and (_is_ours(session) or is_async(session))
             ):
                 late = now - session.last_ping - server.eio.ping_timeout
                 if late > 0:

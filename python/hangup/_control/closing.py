@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
-from .. import _hangup
+from .. import _hangup, _sessions
 from .connections import Connection, listed, websockets
 
 #: RFC 6455 section 7.4.1.
@@ -134,13 +134,17 @@ def _end(
         native.close(code, reason)
         return "without a close frame" if code == NO_CLOSE_FRAME else f"close frame {code}"
     if connection.session is not None:
-        return "session ended" if in_its_model(_ending(connection.session)) else ""
+        if _sessions.is_async(connection.session):
+            return ""  # its loop's to end, which is not known here
+        return "session ended" if in_its_model(ending(connection.session)) else ""
     if row["kind"] in OPEN and row["number"] and _hangup.hang_up(row["number"]):
         return "shut down"
     return ""
 
 
-def _ending(session: Any) -> Callable[[], Any]:
+def ending(session: Any) -> Callable[[], Any]:
+    """What ends a session of engineio, where its handlers run."""
+
     def end() -> None:
         from .._websocket.engineio import leave
 

@@ -8,18 +8,21 @@ How
 
 from __future__ import annotations
 
+import functools
+import heapq
 import math
 import os
 import random
 import signal
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
-from . import threads
+from .. import _sessions
+from . import closing, threads
 from .connections import websockets
 
-#: Seconds from one look at who is there to the next.
-EVERY = 0.05
+#: Seconds from one look at who is there to the next, and at whose turn it is.
+LOOK, EVERY = 0.5, 0.05
 #: Seconds behind the deadline in which the worker leaves in the usual way.
 LAST = 5.0
 #: Seconds that a worker may be given at most.
@@ -35,15 +38,27 @@ class Drain:
         jitter: seconds over which the closes are spread.
         code: of their close frames.
         reason: the same.
+        in_its_model: see :func:`.closing.close`.
     """
 
-    def __init__(self, worker: Any, within: float, jitter: float, code: int, reason: str) -> None:
+    def __init__(
+        self,
+        worker: Any,
+        within: float,
+        jitter: float,
+        code: int,
+        reason: str,
+        in_its_model: Callable[[Callable[[], Any]], bool],
+    ) -> None:
         self._worker = worker
         self._ending = code, reason
+        self._in_its_model = in_its_model
         self._began = time.monotonic()
         self._jitter = jitter
         self.deadline = self._began + within
-        self._due: dict[int, float] = {}
+        self._known: set[Any] = set()
+        #: When, a number that tells those of one moment apart, and what is done.
+        self._due: list[tuple[float, int, Callable[[], Any]]] = []
         self._pause = threads.Alarm()
         worker.cfg.set("graceful_timeout", math.ceil(within))
 
@@ -67,24 +82,37 @@ class Drain:
         return time.monotonic()
 
     def _run(self) -> None:
+        look_again = 0.0
         while not self.is_over:
+            if self.now() >= look_again:
+                self._look()
+                look_again = self.now() + LOOK
             self._close_those_due()
             self._worker.tmp.notify()  # some versions wait for requests without it, and are taken for dead
             self._pause.wait(EVERY)
+        self._look()
         self._close_those_due()
         self._pause.wait(LAST)
         os._exit(0)  # a thread whose request does not end would keep the process
 
+    def _look(self) -> None:
+        """Those who are there, and still come: each gets its moment."""
+        for serial, native in websockets().items():
+            self._will_close(serial, functools.partial(native.close, *self._ending))
+        for _, sid, session in _sessions.polling():
+            # A poll is a request that would last as long as the client likes.
+            self._will_close(sid, functools.partial(self._in_its_model, closing.ending(session)))
+
+    def _will_close(self, key: Any, close: Callable[[], Any]) -> None:
+        if key in self._known:
+            return
+        self._known.add(key)
+        latest = max(min(self._began + self._jitter, self.deadline), self.now())
+        heapq.heappush(self._due, (random.uniform(self.now(), latest), len(self._known), close))
+
     def _close_those_due(self) -> None:
-        now = time.monotonic()
-        there = websockets()
-        for serial, native in there.items():
-            latest = max(
-                min(self._began + self._jitter, self.deadline) - now, 0.0
-            )  # also of those that still came
-            due = self._due.setdefault(serial, now + random.uniform(0.0, latest))
-            if now >= due or self.is_over:
-                native.close(*self._ending)
+        while self._due and (self._due[0][0] <= self.now() or self.is_over):
+            heapq.heappop(self._due)[2]()
 
 
 def checked_times(within: Any, jitter: Any) -> tuple[float, float]:
@@ -102,10 +130,10 @@ def checked_times(within: Any, jitter: Any) -> tuple[float, float]:
 _drains: dict[int, Drain] = {}
 
 
-def begin(worker: Any, within: float, jitter: float, code: int, reason: str) -> Drain:
-    """Begins to drain this process's worker; once."""
+def begin(worker: Any, *arguments: Any) -> Drain:
+    """Begins to drain this process's worker, once. Arguments: :class:`Drain`'s."""
     if os.getpid() not in _drains:
-        drain = _drains[os.getpid()] = Drain(worker, within, jitter, code, reason)
+        drain = _drains[os.getpid()] = Drain(worker, *arguments)
         drain.begin()
     return _drains[os.getpid()]
 

@@ -1,8 +1,8 @@
 """What a worker can be asked.
 
 ``status``
-    ``pid``, ``version``, ``mode``, ``draining`` (seconds that are left, or null), ``websockets``, ``open`` (descriptors
-    of hangup's).
+    ``pid``, ``version``, ``mode``, ``draining`` (seconds that are left, or null), ``websockets``, ``polling``
+    (sessions), ``open`` (descriptors of hangup's).
 ``snapshot``
     ``status``, and ``connections``: see ``docs/top.md``.
 ``close``
@@ -20,7 +20,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
-from .. import _hangup, _mode
+from .. import _hangup, _mode, _sessions
 from . import closing, draining
 from .connections import listed, websockets
 from .errands import Errands
@@ -80,6 +80,7 @@ class Verbs:
             "mode": self._mode,
             "draining": left,
             "websockets": len(websockets()),
+            "polling": sum(1 for _ in _sessions.polling()),
             "open": _hangup.open_descriptors(),
         }
 
@@ -113,7 +114,7 @@ class Verbs:
         code, reason = closing.checked_code(code), closing.checked_reason(reason)
         if self._worker is None:
             raise CannotDo("this process is no worker of gunicorn's: nobody would take its place")
-        drain = draining.begin(self._worker, within, jitter, code, reason)
+        drain = draining.begin(self._worker, within, jitter, code, reason, self._in_its_model)
         yield {"result": {"draining": max(drain.deadline - drain.now(), 0.0)}}
 
     def _in_its_model(self, function: Callable[[], Any]) -> bool:

@@ -63,9 +63,9 @@ class TopApp(App[None]):
 
     CSS = """
     #summary, #workers { height: auto; padding: 0 1; }
-    #rates { height: 2; padding: 0 1; }
-    #rates Static { width: 5; }
-    Sparkline { width: 1fr; height: 2; margin-right: 2; }
+    #rates { height: 1; padding: 0 1; }
+    #rates Static { width: 6; }
+    Sparkline { width: 1fr; height: 1; margin-right: 2; }
     Rows { height: 1fr; }
     Input { display: none; height: 3; }
     Input.asked { display: block; }

@@ -90,22 +90,27 @@ def _number(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda row: row[name]
 
 
+def _count(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: NOTHING if row[name] is None else str(row[name])
+
+
+#: Those that say most are seen on a terminal of 80 columns.
 COLUMNS = (
-    Column("worker", 7, lambda row: str(row["worker"]), _number("worker")),
-    Column("fd", 5, lambda row: NOTHING if row["fd"] is None else str(row["fd"]), _number("fd")),
+    Column("worker", 7, _count("worker"), _number("worker")),
     Column("sid", 20, sid, sid, False),
     Column("transport", 9, transport, transport, False),
     Column("age", 6, lambda row: duration(row["age"]), _number("age")),
     Column("rtt", 6, lambda row: milliseconds(row["rtt"]), _number("rtt")),
+    Column("queue", 6, lambda row: size(row["queued"]), _number("queued")),
+    Column("unacked", 7, _count("unacked"), _number("unacked")),
+    Column("state", 11, state, state, False),
+    Column("rooms", 24, rooms, rooms, False),
     Column("in/s", 6, lambda row: size(row["rate_in"]), _number("rate_in")),
     Column("out/s", 6, lambda row: size(row["rate_out"]), _number("rate_out")),
-    Column("queue", 6, lambda row: size(row["queued"]), _number("queued")),
-    Column("unacked", 7, lambda row: NOTHING if row["unacked"] is None else str(row["unacked"]), _number("unacked")),
     Column("heard", 6, lambda row: duration(row["silent"]), _number("silent")),
-    Column("state", 13, state, state, False),
+    Column("fd", 5, _count("fd"), _number("fd")),
     Column("peer", 21, lambda row: row["peer"] or NOTHING, lambda row: row["peer"], False),
-    Column("rooms", 24, rooms, rooms, False),
-)  # fmt: skip
+)
 BY_NAME = {column.name: column for column in COLUMNS}
 
 

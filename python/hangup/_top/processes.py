@@ -74,6 +74,15 @@ def look_at(pid: int) -> Optional[Process]:
     )
 
 
+def is_alive(pid: int) -> bool:
+    """Whether it exists, and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return False
+
+
 def command_of(pid: int) -> list[str]:
     """Its command line, empty for what has none, or is gone."""
     try:

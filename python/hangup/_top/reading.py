@@ -63,6 +63,7 @@ class Reading(NamedTuple):
         totals: sums over the workers.
         counted: hangup's counters of the family; empty if it has none.
         rates: of :data:`RATES`, a second; empty the first time.
+        changes: of every counter, a second; the same.
     """
 
     at: float
@@ -71,6 +72,7 @@ class Reading(NamedTuple):
     totals: dict[str, Any]
     counted: dict[str, int]
     rates: dict[str, float]
+    changes: dict[str, float]
 
     @property
     def connections(self) -> list[dict[str, Any]]:
@@ -106,18 +108,16 @@ class Watcher:
         counted = _counted(self.pid)
         now = time.monotonic()
         lasted = now - self._at if self._at else 0.0
-        rates = self._rates(counted, lasted)
+        changes = self._changes(counted, lasted)
+        rates = {name: changes.get(counter, 0.0) for name, counter in RATES.items()} if changes else {}
         self._rate_connections(workers, lasted)
         self._counted, self._at = counted, now
-        return Reading(time.time(), master, workers, _totals(workers), counted, rates)
+        return Reading(time.time(), master, workers, _totals(workers), counted, rates, changes)
 
-    def _rates(self, counted: dict[str, int], lasted: float) -> dict[str, float]:
+    def _changes(self, counted: dict[str, int], lasted: float) -> dict[str, float]:
         if not lasted or not self._counted:
             return {}
-        return {
-            name: max(counted.get(counter, 0) - self._counted.get(counter, 0), 0) / lasted
-            for name, counter in RATES.items()
-        }
+        return {name: (count - self._counted.get(name, 0)) / lasted for name, count in counted.items()}
 
     def _rate_connections(self, workers: Iterable[Worker], lasted: float) -> None:
         seen = {}

@@ -29,6 +29,8 @@ class Rows(ScrollView, can_focus=True):
     BINDINGS = [  # noqa: RUF012  (textual's)
         Binding("up", "move(-1)", "", show=False),
         Binding("down", "move(1)", "", show=False),
+        Binding("left", "aside(-10)", "", show=False),
+        Binding("right", "aside(10)", "", show=False),
         Binding("pageup", "turn(-1)", "", show=False),
         Binding("pagedown", "turn(1)", "", show=False),
         Binding("home", "move(-1000000000)", "", show=False),
@@ -80,6 +82,9 @@ class Rows(ScrollView, can_focus=True):
         elif self._cursor >= top + height:
             self.scroll_to(y=self._cursor - height + 1, animate=False)
         self.refresh()
+
+    def action_aside(self, by: int) -> None:
+        self.scroll_to(x=self.scroll_offset.x + by, animate=False)
 
     def action_turn(self, pages: int) -> None:
         self.action_move(pages * max(self.size.height - 1, 1))

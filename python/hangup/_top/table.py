@@ -7,16 +7,20 @@ from typing import Optional
 
 from .._logs.text import escape
 from .columns import COLUMNS, cell, duration, head, matches, ordered, size
+from .processes import Process, command_of, is_gunicorn
 from .reading import GONE, PREVENTED, Reading, Worker
+
+#: Rows, unless more are asked for.
+LIMIT = 50
 
 
 def summary(reading: Reading) -> list[str]:
     """What is true of all: two lines or three."""
     totals, master = reading.totals, reading.master
-    name = master.unit or master.title
+    name = master.unit or short(master)
     opened = "fds ?" if totals["open"] is None else f"fds {totals['open']} (limit {totals['limit']} each)"
     lines = [
-        f"{escape(name)[:60]}  pid {master.pid}  up {duration(master.age)}  workers {totals['workers']}  "
+        f"{escape(name)[:40]}  pid {master.pid}  up {duration(master.age)}  workers {totals['workers']}  "
         f"websockets {totals['websockets']}  polling {totals['polling']}  connections {totals['connections']}  "
         f"zombies {totals['zombies']}  {opened}",
     ]
@@ -31,6 +35,12 @@ def summary(reading: Reading) -> list[str]:
     ]
     lines.append("  ".join(filter(None, parts)))
     return lines
+
+
+def short(process: Process) -> str:
+    """What it runs, in a few words: ``gunicorn app:app``."""
+    words = command_of(process.pid)
+    return f"gunicorn {words[-1]}" if len(words) > 1 and is_gunicorn(words) else process.title
 
 
 def prevented(reading: Reading) -> str:
@@ -65,3 +75,11 @@ def lines(reading: Reading, sort: str, text: str = "", limit: Optional[int] = No
         yield " ".join(cell(column, row) for column in COLUMNS).rstrip()
     if limit is not None and len(rows) > limit:
         yield f"… and {len(rows) - limit} more: --limit 0 shows all"
+
+
+def counted(reading: Reading) -> Iterator[str]:
+    """What hangup counted, but for what is zero."""
+    for name, count in sorted(reading.counted.items()):
+        if count:
+            changed = reading.changes.get(name)
+            yield f"{count:>14}  {name}" + ("" if changed is None else f"{changed:>12.1f}/s")
