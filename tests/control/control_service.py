@@ -110,6 +110,9 @@ class Service:
         return [pid for pid in children if answers(pid)]
 
     def end(self) -> None:
+        polling = [one.eio.sid for one in self.clients if one.connected and one.transport() == "polling"]
+        for pid in self.workers() if polling else ():
+            ask(pid, "close", sids=polling)  # else their clients wait for the end of their polls
         for client in self.clients:
             client.disconnect()
             client.shutdown()

@@ -60,6 +60,8 @@ class Drain:
         #: When, a number that tells those of one moment apart, and what is done.
         self._due: list[tuple[float, int, Callable[[], Any]]] = []
         self._pause = threads.Alarm()
+        self._notifying = threads.lock()
+        self._has_left = not hasattr(worker, "close_websockets")  # not ours: it would not say when it leaves
         worker.cfg.set("graceful_timeout", math.ceil(within))
 
     def begin(self) -> None:
@@ -88,12 +90,23 @@ class Drain:
                 self._look()
                 look_again = self.now() + LOOK
             self._close_those_due()
-            self._worker.tmp.notify()  # some versions wait for requests without it, and are taken for dead
+            self._notify()
             self._pause.wait(EVERY)
         self._look()
         self._close_those_due()
         self._pause.wait(LAST)
         os._exit(0)  # a thread whose request does not end would keep the process
+
+    def _notify(self) -> None:
+        """Some versions of gunicorn wait for requests without it, and are taken for dead."""
+        with self._notifying:
+            if not self._has_left:
+                self._worker.tmp.notify()
+
+    def leave(self) -> None:
+        """The worker is about to close what :meth:`_notify` writes to."""
+        with self._notifying:
+            self._has_left = True
 
     def _look(self) -> None:
         """Those who are there, and still come: each gets its moment."""

@@ -14,6 +14,8 @@ from . import threads, verbs, wire
 
 #: Connections that may wait to be accepted.
 BACKLOG = 16
+#: Seconds for which the next one is waited for at a time.
+A_WHILE = 3600.0
 #: Seconds after which a shortage may be over.
 PAUSE = 0.2
 #: Seconds for which the end of the process waits for an answer that is under way.
@@ -37,7 +39,8 @@ class Server:
         self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         try:
             self._listener.bind(f"\0{wire.PREFIX}{os.getpid()}/{os.urandom(8).hex()}")
-            self._listener.settimeout(None)  # whatever socket.setdefaulttimeout() says
+            # Without one, accept(2) reserves a number for the connection that it waits for.
+            self._listener.settimeout(A_WHILE)
             self._listener.listen(BACKLOG)
             self._spare: Optional[int] = self._save()
             threads.start(self._serve)
@@ -68,8 +71,8 @@ class Server:
             self._ended.ring()
 
     def _recover(self, error: OSError) -> None:
-        if self._is_over or error.errno == errno.ECONNABORTED:
-            return  # this client has left
+        if self._is_over or isinstance(error, _socket.timeout) or error.errno == errno.ECONNABORTED:
+            return  # nobody has come, or has left again
         if error.errno in (errno.EMFILE, errno.ENFILE) and self._spare is not None:
             spare, self._spare = self._spare, None
             os.close(spare)

@@ -24,11 +24,16 @@ def start(function: Callable[..., Any], *args: Any) -> None:
     _unpatched("start_new_thread")(function, args)
 
 
+def lock() -> Any:
+    """One that nobody may wait with for long: it stops a hub."""
+    return _unpatched("allocate_lock")()
+
+
 class Alarm:
     """A wait that can be ended, once."""
 
     def __init__(self) -> None:
-        self._lock = _unpatched("allocate_lock")()
+        self._lock = lock()
         self._lock.acquire()
 
     def wait(self, seconds: float) -> bool:

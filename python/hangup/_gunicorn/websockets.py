@@ -81,7 +81,14 @@ class WebSocketWorker(Worker):
 
     def run(self) -> None:
         _hangup.announce(self._alive)
-        super().run()
+        try:
+            super().run()
+            self._end_websockets()
+        finally:
+            if (drain := draining.current()) is not None:
+                drain.leave()
+
+    def _end_websockets(self) -> None:
         drain = draining.current()
         while drain is not None and not drain.is_over and websockets():
             self.pause(0.01)

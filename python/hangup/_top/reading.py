@@ -7,9 +7,9 @@ Promised
 
 from __future__ import annotations
 
-import concurrent.futures
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Optional
 
 from .. import metrics
@@ -103,7 +103,7 @@ class Watcher:
         if master is None or master.state == "Z":
             raise ProcessLookupError(f"there is no process {self.pid}")
         pids = processes.workers_of(self.pid) or [self.pid]
-        with concurrent.futures.ThreadPoolExecutor(max_workers=min(len(pids), 8)) as pool:
+        with ThreadPoolExecutor(max_workers=min(len(pids), 8)) as pool:
             workers = [worker for worker in pool.map(_look_at_worker, pids) if worker is not None]
         counted = _counted(self.pid)
         now = time.monotonic()
