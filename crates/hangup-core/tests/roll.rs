@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // an error where none belongs is the failed test
 
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -51,4 +52,22 @@ fn writers_do_not_wait_for_a_snapshot() {
     let [usual, rare] = [waits[waits.len() / 2], waits[waits.len() - 1 - waits.len() / 1000]];
     // The longest is the scheduler's: there may be one core for both.
     assert!(rare < Duration::from_millis(1), "{rare:?}, usually {usual:?}, during {calls} calls");
+}
+
+#[test]
+fn a_connection_is_hung_up_by_its_serial_and_by_no_other() {
+    let pair = || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        (GuardedFd::adopt(ours.into(), Kind::Http), theirs)
+    };
+    let (one, mut client) = pair();
+    let (_other, spared) = pair();
+    let serial = roll::call().iter().find(|line| line.fd == one.number_for_display()).unwrap().serial;
+    assert!(roll::hang_up(serial));
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    spared.set_nonblocking(true).unwrap();
+    assert_eq!((&spared).read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    one.close();
+    assert!(!roll::hang_up(serial));
 }

@@ -66,7 +66,7 @@ class TopApp(App[None]):
     #rates { height: 1; padding: 0 1; }
     #rates Static { width: 6; }
     Sparkline { width: 1fr; height: 1; margin-right: 2; }
-    Rows { height: 1fr; }
+    Rows { height: 1fr; scrollbar-size: 1 1; }
     Input { display: none; height: 3; }
     Input.asked { display: block; }
     """
