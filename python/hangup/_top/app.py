@@ -79,6 +79,7 @@ class TopApp(App[None]):
         Binding("d", "drain", "drain"),
         Binding("escape", "leave_filter", "", show=False),
     ]
+    TITLE = "hangup top"
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(self, watcher: Watcher, interval: float, sort: str, text: str) -> None:
