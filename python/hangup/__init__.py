@@ -11,6 +11,7 @@ General layout
     ``fds``           what is owned; ``_reports`` what was violated
     ``metrics``       what was counted, by all workers; ``prometheus``, ``opentelemetry`` and ``ops`` show it, by the
                       table of ``_exposition``; ``_ops_server`` is ``ops`` in a process of its own
+    ``_control``      what a running worker can be asked: by ``_top``, ``_close``, ``_drain``
     ``logfilter``     log lines about clients that left
     ``_cli``          the ``hangup`` command; each of its subcommands has a package with what it finds out
     ``emit``          an emit that a departed client cannot break

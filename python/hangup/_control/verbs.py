@@ -11,7 +11,7 @@
     ended, each with ``how``; ``missing``: the names that nobody has.
 ``drain``
     ``within`` and ``jitter`` seconds, ``code`` and ``reason``: see :mod:`.draining`. ``draining``: seconds that are
-    left. It has begun when this is answered.
+    left. It has begun when this is answered; with ``dry_run`` only the question is judged.
 """
 
 from __future__ import annotations
@@ -108,12 +108,20 @@ class Verbs:
         yield {"result": {"rows": "closed", "missing": missing}}
 
     def _drain(
-        self, within: float = 60.0, jitter: float = 10.0, code: int = SERVICE_RESTART, reason: str = ""
+        self,
+        within: float = 60.0,
+        jitter: float = 10.0,
+        code: int = SERVICE_RESTART,
+        reason: str = "",
+        dry_run: bool = False,
     ) -> Iterator[Message]:
         within, jitter = draining.checked_times(within, jitter)
         code, reason = closing.checked_code(code), closing.checked_reason(reason)
         if self._worker is None:
             raise CannotDo("this process is no worker of gunicorn's: nobody would take its place")
+        if dry_run:
+            yield {"result": {"draining": None}}
+            return
         drain = draining.begin(self._worker, within, jitter, code, reason, self._in_its_model)
         yield {"result": {"draining": max(drain.deadline - drain.now(), 0.0)}}
 

@@ -67,15 +67,6 @@ class Master:
             time.sleep(EVERY)
         return None
 
-    @contextlib.contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Has gunicorn keep one worker more, until this is left; then its oldest one is to go."""
-        os.kill(self.pid, signal.SIGTTIN)
-        try:
-            yield
-        finally:
-            os.kill(self.pid, signal.SIGTTOU)
-
 
 def drain(
     master: Optional[int], workers: Sequence[int], within: float, spare: bool, **arguments: Any
@@ -113,11 +104,18 @@ def drain(
 
 
 def _begin_beside(theirs: Master, pid: int, within: float, arguments: dict[str, Any]) -> int:
-    with theirs.one_more():
-        successor = theirs.newcomer([pid], BOOT)
-        if successor is None:
-            raise NobodyAnswers(f"gunicorn {theirs.pid} started no second worker within {BOOT:.0f} s")
-        ask(pid, "drain", within=within, **arguments)
+    ask(
+        pid, "drain", dry_run=True, within=within, **arguments
+    )  # before a second worker is started for nothing
+    os.kill(theirs.pid, signal.SIGTTIN)
+    successor = theirs.newcomer([pid], BOOT)
+    if successor is None:
+        raise NobodyAnswers(
+            f"gunicorn {theirs.pid} was asked for a second worker, and none answers within {BOOT:.0f} s: nobody was "
+            f"drained, and it goes on to want two (kill -TTOU {theirs.pid} has it end the oldest)"
+        )
+    ask(pid, "drain", within=within, **arguments)
+    os.kill(theirs.pid, signal.SIGTTOU)  # its oldest one is to go: that is the one which leaves
     return successor
 
 

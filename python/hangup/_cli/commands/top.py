@@ -48,7 +48,7 @@ def command(
     if sort not in BY_NAME:
         raise click.BadParameter(f"{sort!r} is none of {', '.join(BY_NAME)}", param_hint="--sort")
     watcher = Watcher(the_master(pid))
-    if times is None and not output.is_json and output.console.is_terminal and _has_textual():
+    if times is None and not output.is_json and _is_screen(output) and _has_textual():
         from ..._top.app import TopApp
 
         app = TopApp(watcher, interval, sort, text)
@@ -56,6 +56,13 @@ def command(
         raise SystemExit(app.return_code or 0)
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         _in_lines(watcher, interval, times, sort, text, limit, output)
+
+
+def _is_screen(output: Output) -> bool:
+    import sys
+
+    console = output.console
+    return console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
 
 
 def _has_textual() -> bool:
