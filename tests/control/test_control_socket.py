@@ -168,14 +168,14 @@ def test_a_message_that_means_nothing_is_answered_with_what_is_wrong(
     assert shared.ask("status")["pid"] == shared.pid
 
 
-def test_whoever_says_nothing_or_half_is_left_after_a_second(shared: Service) -> None:
-    """Others wait no longer than that; one that reads nothing is left too."""
-    with control_socket(shared) as silent, control_socket(shared) as half:
+def test_whoever_says_half_of_something_is_left_after_a_second(shared: Service) -> None:
+    """Others wait no longer than that."""
+    with control_socket(shared) as half:
         half.sendall(b"\0\0\0\x10{")
         began = time.monotonic()
         assert shared.ask("status")["pid"] == shared.pid
         assert time.monotonic() - began < 8
-        silent.recv(1000)
+        assert half.recv(1000) == b""
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_a_wrong_argument_is_named(
 def test_it_answers_while_the_worker_is_busy_in_python(shared: Service) -> None:
     """Also in a hub, whose greenlets all wait."""
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as busy:
-        busy.sendall(b"GET /busy/1.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        busy.sendall(b"GET /busy/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         before = ticks(shared.pid)
-        assert wait_until(lambda: ticks(shared.pid) > before + 10, 20)
+        assert wait_until(lambda: ticks(shared.pid) > before + 3, 20)
         assert shared.ask("snapshot")["pid"] == shared.pid
         busy.setblocking(False)
         with pytest.raises(BlockingIOError):  # it was still busy
@@ -226,7 +226,7 @@ def ticks(pid: int) -> int:
 def test_it_is_silent_while_native_code_keeps_the_lock(shared: Service) -> None:
     """Which is told from a worker that is not there."""
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as busy:
-        busy.sendall(b"GET /locked/1.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        busy.sendall(b"GET /locked/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
         def is_silent() -> bool:
             try:

@@ -108,6 +108,7 @@ def test_a_small_terminal_shows_what_matters(service: Service) -> None:
     drive(Watcher(service.gunicorn.process.pid), script, (80, 24))
 
 
+@pytest.mark.slow
 def test_a_worker_is_drained_when_it_is_confirmed(tmp_path_factory: pytest.TempPathFactory) -> None:
     """And another one is seen in its place."""
     with serve(tmp_path_factory.mktemp("service"), STACKS[0]) as service:
