@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from control_service import EVENTLET, STACKS, SYNC, Service, answers, serve
+from e2e_uvicorn import uvicorn
 from hangup._control import Failed, NobodyAnswers, Refused, Silent, ask, client
 from hangup._demo.server import wait_until
-from raw_websocket import begin_session, close_code, frame, until
+from raw_websocket import REQUEST, begin_session, close_code, frame, until
 
 
 @pytest.fixture(scope="module", params=[STACKS[0], STACKS[3]], ids="-".join)
@@ -345,3 +346,19 @@ def test_a_worker_without_descriptors_answers_nevertheless(tmp_path: Path) -> No
             assert ask(process.pid, "snapshot")["pid"] == process.pid
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+def test_a_uvicorn_answers_from_its_first_native_websocket_on(tmp_path: Path) -> None:
+    """It has no gunicorn, so it cannot be drained; its WebSockets are closed like others."""
+    with uvicorn(tmp_path) as server:
+        pid = server.ask()["pid"]
+        assert not answers(pid)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as peer:
+            peer.sendall(REQUEST.replace(b"/socket.io/", b"/echo"))
+            until(peer, b"\r\n\r\n")
+            assert wait_until(lambda: answers(pid), 10)
+            (row,) = [row for row in ask(pid, "snapshot")["connections"] if row["kind"] == "websocket"]
+            assert ask(pid, "close", numbers=[row["number"]], code=4005)["closed"]
+            assert close_code(peer) == 4005
+        with pytest.raises(Failed, match="nobody would take its place"):
+            ask(pid, "drain")

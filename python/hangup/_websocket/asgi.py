@@ -27,6 +27,7 @@ from uvicorn.protocols.utils import (
 )
 
 from .. import _hangup
+from .._control import server as control
 from .._logs.text import escape
 from .handshake import Handshake, Headers, Refused
 from .loop import LoopDispatcher, running_dispatcher, throw_away
@@ -238,6 +239,7 @@ class NativeProtocol(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._dispatcher = running_dispatcher()
+        control.start()  # once: from here on there is something to ask for
         fd = os.dup(self.transport.get_extra_info("socket").fileno())
         self.transport.abort()
         start = functools.partial(
