@@ -9,6 +9,7 @@ mod diagnostics;
 mod errors;
 mod group;
 mod ledger;
+mod load;
 mod metrics;
 mod payload;
 mod roll;
@@ -33,6 +34,8 @@ mod _hangup {
     use crate::ledger::{
         can_send_files, drain, objection, open_descriptors, owns, watch_forks, widen_descriptor_table,
     };
+    #[pymodule_export]
+    use crate::load::Load;
     #[pymodule_export]
     use crate::metrics::{
         announce, found_family, join_family, metrics_table, read_family, retire, tally, totals,

@@ -530,3 +530,15 @@ class Words:
     def __new__(cls, words: list[bytes], /) -> Words: ...
     def lines(self, block: bytes, /) -> list[int]:
         """Where those lines of the block begin that have one of the words, ascending."""
+
+class Load:
+    """Load on a server, made on a native thread: what `hangup bench` and `hangup storm` run."""
+
+    def __new__(cls, plan: str, /) -> Load:
+        """Starts what `plan`, which is JSON, says; ValueError if it says nothing that can be done."""
+    def wait(self, seconds: float, /) -> bool:
+        """Waits until it is over, so many seconds at most; RuntimeError if it ended otherwise than it should."""
+    def stop(self) -> None:
+        """Ends it at once, connections and all; `wait` says when that is."""
+    def report(self) -> str:
+        """What has been counted so far, as JSON."""

@@ -1,117 +1,118 @@
-//! One client: connects, and asks for echoes.
+//! A client that behaves, of any protocol.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::future::Future;
+use std::rc::Rc;
 
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
-use tokio_tungstenite::{client_async, WebSocketStream};
 
-use crate::Speaks;
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::http::{request, Http};
+use crate::message::Message;
+use crate::plan::Protocol;
+use crate::socketio::Session;
+use crate::websocket::WebSocket;
 
-/// Where clients connect to.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) address: SocketAddr,
-    pub(crate) url: String,
-    pub(crate) speaks: Speaks,
-    /// For how long a client waits for anything.
-    pub(crate) patience: Duration,
-}
-
-/// Why a client failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Io(std::io::Error),
-    WebSocket(Error),
-    /// The server said something else than what was expected.
-    Unexpected(String),
-    Closed,
-    Silent,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Io(error) => error.fmt(formatter),
-            Failure::WebSocket(error) => error.fmt(formatter),
-            Failure::Unexpected(said) => write!(formatter, "the server said {said:?}"),
-            Failure::Closed => formatter.write_str("the server closed the connection"),
-            Failure::Silent => formatter.write_str("the server said nothing"),
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Failure::Io(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::WebSocket(error)
-    }
-}
-
-/// A connected client.
+/// Connected.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: WebSocketStream<TcpStream>,
+    endpoint: Rc<Endpoint>,
     speaks: Speaks,
-    patience: Duration,
+}
+
+#[derive(Debug)]
+enum Speaks {
+    Http(Box<Http>),
+    WebSocket(Box<WebSocket>),
+    SocketIo(Box<Session>),
 }
 
 impl Client {
-    /// Connects, up to the point where events can be sent.
-    pub(crate) async fn connect(target: &Target) -> Result<Self, Failure> {
-        let opened = async {
-            let connection = TcpStream::connect(target.address).await?;
-            connection.set_nodelay(true)?;
-            let (stream, _) = client_async(target.url.as_str(), connection).await?;
-            Ok::<_, Failure>(stream)
+    /// Connects, up to the point where messages can be sent.
+    pub(crate) async fn connect(endpoint: &Rc<Endpoint>) -> Result<Self, Failure> {
+        let connecting = async {
+            Ok(match endpoint.target.protocol {
+                Protocol::Http => {
+                    let mut http = Http::default();
+                    http.open(endpoint).await?;
+                    Speaks::Http(Box::new(http))
+                }
+                Protocol::WebSocket => {
+                    let websocket = WebSocket::connect(endpoint, &endpoint.target.path).await?;
+                    Speaks::WebSocket(Box::new(websocket))
+                }
+                Protocol::SocketIo => Speaks::SocketIo(Box::new(Session::connect(endpoint).await?)),
+            })
         };
-        let stream = timeout(target.patience, opened).await.map_err(|_| Failure::Silent)??;
-        let mut client = Self { stream, speaks: target.speaks, patience: target.patience };
-        if let Speaks::SocketIo = target.speaks {
-            client.expect("0{").await?;
-            client.stream.send(Message::text("40")).await?;
-            client.expect("40").await?;
-        }
-        Ok(client)
+        let speaks = patiently(endpoint, "the end of the handshake", connecting).await?;
+        Ok(Self { endpoint: Rc::clone(endpoint), speaks })
     }
 
-    /// What [`Client::echo`] sends.
-    pub(crate) fn event(&self, payload: usize) -> Utf8Bytes {
-        let text = "x".repeat(payload);
-        match self.speaks {
-            Speaks::SocketIo => format!("42[\"echo\",\"{text}\"]").into(),
-            Speaks::Plain => text.into(),
-        }
-    }
-
-    /// Sends an event, and waits for its answer.
-    pub(crate) async fn echo(&mut self, event: &Utf8Bytes) -> Result<(), Failure> {
-        self.stream.send(Message::Text(event.clone())).await?;
-        match self.speaks {
-            Speaks::SocketIo => self.expect("42[\"echo\"").await,
-            Speaks::Plain => self.expect("").await,
-        }
-    }
-
-    /// Reads the next message, which begins so. Answers pings meanwhile.
-    async fn expect(&mut self, beginning: &str) -> Result<(), Failure> {
-        loop {
-            let read = timeout(self.patience, self.stream.next()).await.map_err(|_| Failure::Silent)?;
-            let Message::Text(text) = read.ok_or(Failure::Closed)?? else { continue };
-            match self.speaks {
-                Speaks::SocketIo if text == "2" => self.stream.send(Message::text("3")).await?,
-                _ if text.starts_with(beginning) => return Ok(()),
-                _ => return Err(Failure::Unexpected(text.to_string())),
+    /// Sends a message, or requests a page, and waits for its answer. Returns how many messages have arrived.
+    pub(crate) async fn exchange(&mut self, message: &Message) -> Result<u64, Failure> {
+        let endpoint = Rc::clone(&self.endpoint);
+        let exchanging = async {
+            if let Speaks::Http(http) = &mut self.speaks {
+                let request = request(&self.endpoint, &self.endpoint.target.path, "", None);
+                http.request(&self.endpoint, &request).await?.or_failure()?;
+                return Ok(1);
             }
+            self.send(&message.said).await?;
+            let mut arrived = 1;
+            while !self.receive().await?.contains(&message.answer) {
+                arrived += 1;
+            }
+            Ok(arrived)
+        };
+        patiently(&endpoint, "the answer to a message", exchanging).await
+    }
+
+    /// The least that shows that the server is there.
+    pub(crate) async fn show_of_life(&mut self) -> Result<(), Failure> {
+        let endpoint = Rc::clone(&self.endpoint);
+        let showing = async {
+            match &mut self.speaks {
+                Speaks::Http(http) => {
+                    let request = request(&endpoint, &endpoint.target.path, "", None);
+                    http.request(&endpoint, &request).await?.or_failure().map(drop)
+                }
+                Speaks::WebSocket(websocket) => websocket.ping().await,
+                Speaks::SocketIo(_) => Ok(()), // it has answered a request for the namespace
+            }
+        };
+        patiently(&endpoint, "a sign of life", showing).await
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) -> Result<(), Failure> {
+        match &mut self.speaks {
+            Speaks::Http(_) => Ok(()),
+            Speaks::WebSocket(websocket) => websocket.send(text).await,
+            Speaks::SocketIo(session) => session.send(text).await,
         }
     }
+
+    /// The next message; pings are answered meanwhile. May be dropped meanwhile. HTTP has none.
+    pub(crate) async fn receive(&mut self) -> Result<String, Failure> {
+        match &mut self.speaks {
+            Speaks::Http(_) => std::future::pending().await,
+            Speaks::WebSocket(websocket) => websocket.receive().await,
+            Speaks::SocketIo(session) => session.receive().await,
+        }
+    }
+
+    pub(crate) async fn leave(self) {
+        match self.speaks {
+            Speaks::Http(_) => {}
+            Speaks::WebSocket(websocket) => websocket.leave().await,
+            Speaks::SocketIo(session) => session.leave().await,
+        }
+    }
+}
+
+async fn patiently<T>(
+    endpoint: &Endpoint,
+    what: &'static str,
+    does: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(endpoint.target.patience(), does).await.unwrap_or(Err(Failure::Silent(what)))
 }

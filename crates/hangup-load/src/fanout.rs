@@ -1,289 +1,151 @@
-//! Broadcasts: many clients that read, and one more that asks for what they read.
-//!
-//! # Promised
-//! Every client checks that numbers arrive exactly once and in order; what does not is a failure by its name. A broadcast
-//! has arrived when the last client has read it, and only then the next one is asked for.
-//!
-//! # How
-//! The driver, itself a recipient, sends `42["broadcast",{"n":N,"text":"…"}]`, and everybody expects `42["news",…]` with
-//! the same data. One thread, edge-triggered epoll, no task and no timer per client: a readable client costs one recv(2)
-//! into a buffer that all share, and each frame in it a few comparisons. Frames are told by their beginning and length.
-//!
-//! # Not promised
-//! More than the client's ceiling, found with `peer` on another core, 500 clients and 64 bytes, as deliveries for each
-//! second of the client's CPU: 0.2 million if every frame costs a recv(2) of its own, 1.7 million if a server coalesces
-//! eight (`peer --coalesce`, window 8), 10 million if it coalesces 64. `client_cpu_seconds` near `seconds` in a report says
-//! that it measures the client.
+//! Broadcasts: one client asks, all receive.
 
-use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpStream};
-use std::ops::ControlFlow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use hdrhistogram::Histogram;
-use mio::{Events, Poll, Token};
-use serde_json::{json, Value};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, Instant as Deadline};
 
-use crate::client::{Failure, Target};
-use crate::connection::{unexpected, Connecting, Connection};
-use crate::process::{cpu_seconds, Watched};
-use crate::sequence::{Arrival, Sequence, Window};
+use crate::bench::Common;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::plan::Stage;
 
-const DRIVER: usize = 0;
-const BUFFER: usize = 256 * 1024;
-const NEWS: &[u8] = b"42[\"news\",{\"n\":";
-
-/// What is broadcast, and to whom.
-#[derive(Args, Debug)]
-pub(crate) struct Arguments {
-    /// The server's address, on loopback.
-    pub(crate) address: SocketAddr,
-    /// The WebSocket's path.
-    #[arg(long, default_value = "/socket.io/?EIO=4&transport=websocket")]
-    pub(crate) path: String,
-    /// How many clients read, besides the one that asks, which reads as well.
-    #[arg(long, default_value_t = 100)]
-    clients: usize,
-    /// How many more do not read.
-    #[arg(long, default_value_t = 0)]
-    stalled: usize,
-    /// How many may be connecting at a time.
-    #[arg(long, default_value_t = 32)]
-    connecting: usize,
-    /// How many broadcasts are under way at a time.
-    #[arg(long, default_value_t = 8)]
-    window: usize,
-    /// For how long broadcasts are asked for.
-    #[arg(long, default_value_t = f64::INFINITY, required_unless_present = "broadcasts")]
-    seconds: f64,
-    /// How many are asked for at most.
-    #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
-    broadcasts: u64,
-    /// Bytes of the text in each broadcast.
-    #[arg(long, default_value_t = 64)]
-    payload: usize,
-    /// Seconds without any arrival after which what has not arrived is missing.
-    #[arg(long, default_value_t = 30.0)]
-    pub(crate) patience: f64,
-    /// The server's process: its CPU time and memory are reported.
-    #[arg(long)]
-    watch: Option<u32>,
+/// Broadcasts that are under way.
+#[derive(Debug, Default)]
+struct Air {
+    flights: BTreeMap<u64, Flight>,
+    receivers: usize,
+    /// Nothing more is asked for, and all has arrived.
+    is_over: bool,
 }
 
-/// Connects all clients, broadcasts, and reports. The number of failures is the second of both.
-pub(crate) fn run(target: &Target, arguments: &Arguments) -> Result<(Value, u64), Failure> {
-    let mut crowd = Crowd::new(arguments)?;
-    let began = Instant::now();
-    crowd.connect(target, arguments)?;
-    let connect_seconds = began.elapsed().as_secs_f64();
-    let mut watched = Watched::new(arguments.watch)?;
-    let own = cpu_seconds("self")?;
-    let began = Instant::now();
-    crowd.broadcast(arguments, target.patience, &mut watched)?;
-    let seconds = began.elapsed().as_secs_f64();
-    let percentile = |share| crowd.latencies.value_at_quantile(share);
-    let report = json!({
-        "recipients": arguments.clients + 1,
-        "connect_seconds": connect_seconds,
-        "broadcasts": crowd.window.end(),
-        "deliveries": crowd.deliveries,
-        "seconds": seconds,
-        "deliveries_per_second": crowd.deliveries as f64 / seconds,
-        "p50_us": percentile(0.5),
-        "p90_us": percentile(0.9),
-        "p99_us": percentile(0.99),
-        "max_us": crowd.latencies.max(),
-        "client_cpu_seconds": cpu_seconds("self")? - own,
-        "server": watched.to_json()?,
-        "failures": crowd.failures,
-    });
-    Ok((report, crowd.failures.values().sum()))
-}
-
-/// The clients. None in place of one that has failed.
 #[derive(Debug)]
-struct Crowd {
-    poll: Poll,
-    clients: Vec<Option<Connection>>,
-    stalled: Vec<TcpStream>,
-    window: Window,
-    shared: Vec<u8>,
-    text: String,
-    deliveries: u64,
-    /// From asking until the last client has it, in microseconds.
-    latencies: Histogram<u64>,
-    failures: BTreeMap<String, u64>,
+struct Flight {
+    began: Instant,
+    missing: usize,
 }
 
-impl Crowd {
-    fn new(arguments: &Arguments) -> Result<Self, Failure> {
-        Ok(Self {
-            poll: Poll::new()?,
-            clients: Vec::with_capacity(arguments.clients + 1),
-            stalled: Vec::with_capacity(arguments.stalled),
-            window: Window::new(arguments.clients + 1),
-            shared: vec![0; BUFFER.max(4 * arguments.payload)],
-            text: "x".repeat(arguments.payload),
-            deliveries: 0,
-            latencies: Histogram::new_with_max(600_000_000, 3)
-                .unwrap_or_else(|_| unreachable!("sound bounds")),
-            failures: BTreeMap::new(),
-        })
-    }
+#[derive(Debug)]
+struct Broadcasts {
+    common: Common,
+    air: RefCell<Air>,
+    changed: Notify,
+    until: Deadline,
+    window: usize,
+}
 
-    fn connect(&mut self, target: &Target, arguments: &Arguments) -> Result<(), Failure> {
-        let (total, mut events) = (arguments.clients + 1, Events::with_capacity(1024));
-        while self.clients.len() < total {
-            let size = arguments.connecting.clamp(1, total - self.clients.len());
-            for connecting in begin(target, size, false)? {
-                let mut client = connecting.finish()?;
-                client.register(self.poll.registry(), Token(self.clients.len()))?;
-                self.clients.push(Some(client));
-            }
-            self.turn(&mut events, Duration::ZERO)?; // who is connected is asked for signs of life meanwhile
-        }
-        while self.stalled.len() < arguments.stalled {
-            let size = arguments.connecting.clamp(1, arguments.stalled - self.stalled.len());
-            for connecting in begin(target, size, true)? {
-                self.stalled.push(connecting.stall()?);
-            }
-        }
-        Ok(())
+/// Has the first client ask for one broadcast after the other, until the stage's time is over and all has arrived.
+pub(crate) async fn run(common: &Common, stage: &Stage, crowd: &mut Vec<Client>) {
+    let until = Deadline::now() + Duration::from_secs_f64(stage.seconds);
+    let air = RefCell::new(Air { receivers: crowd.len(), ..Air::default() });
+    let (common, changed, window) = (common.clone(), Notify::new(), stage.window.max(1));
+    let broadcasts = Rc::new(Broadcasts { common, air, changed, until, window });
+    let mut clients = JoinSet::new();
+    for (place, client) in crowd.drain(..).enumerate() {
+        let broadcasts = Rc::clone(&broadcasts);
+        clients.spawn_local(async move { broadcasts.take_part(client, place == 0).await });
     }
+    while let Some(client) = clients.join_next().await {
+        crowd.extend(client.ok().flatten());
+    }
+    let mut report = broadcasts.common.report();
+    report.figures().succeeded = crowd.len() as u64;
+    let missing: usize = broadcasts.air.borrow().flights.values().map(|flight| flight.missing).sum();
+    if missing > 0 {
+        let failure = Failure::Silent("a broadcast to arrive");
+        report.figures().errors.note_many(&failure, missing as u64);
+    }
+}
 
-    fn broadcast(
-        &mut self,
-        arguments: &Arguments,
-        patience: Duration,
-        watched: &mut Watched,
-    ) -> Result<(), Failure> {
-        let began = Instant::now();
-        let (mut events, mut heard, mut deliveries) = (Events::with_capacity(1024), began, 0);
+impl Broadcasts {
+    async fn take_part(&self, mut client: Client, asks: bool) -> Option<Client> {
+        let mut received = BTreeSet::new();
+        let patience = self.until + self.common.endpoint.target.patience();
         loop {
-            let open = began.elapsed().as_secs_f64() < arguments.seconds;
-            while open && self.window.len() < arguments.window && self.window.end() < arguments.broadcasts {
-                self.ask();
-            }
-            if self.window.len() == 0 {
-                return Ok(());
-            }
-            if self.flush(DRIVER).is_break() || heard.elapsed() > patience {
-                self.note_missing();
-                return Ok(());
-            }
-            self.turn(&mut events, Duration::from_secs(1))?;
-            watched.sample()?;
-            if self.deliveries > deliveries {
-                (heard, deliveries) = (Instant::now(), self.deliveries);
-            }
-        }
-    }
-
-    fn ask(&mut self) {
-        let number = self.window.ask();
-        if let Some(driver) = &mut self.clients[DRIVER] {
-            driver
-                .queue(format!("42[\"broadcast\",{{\"n\":{number},\"text\":\"{}\"}}]", self.text).as_bytes());
-        }
-    }
-
-    /// Breaks if the client is no more.
-    fn flush(&mut self, place: usize) -> ControlFlow<()> {
-        let Some(client) = &mut self.clients[place] else { return ControlFlow::Break(()) };
-        match client.flush() {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(failure) => {
-                self.lose(place, &failure);
-                ControlFlow::Break(())
-            }
-        }
-    }
-
-    /// Reads from all clients that have something to read.
-    fn turn(&mut self, events: &mut Events, limit: Duration) -> Result<(), Failure> {
-        self.poll.poll(events, Some(limit))?;
-        for event in events.iter() {
-            let Token(place) = event.token();
-            if event.is_readable() {
-                self.read(place, event.is_read_closed());
-            }
-            if event.is_writable() {
-                let _ = self.flush(place); // who is no more has been noted
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, place: usize, closed: bool) {
-        let Some(client) = &mut self.clients[place] else { return };
-        let (window, failures, latencies) = (&mut self.window, &mut self.failures, &mut self.latencies);
-        let (deliveries, payload) = (&mut self.deliveries, self.text.len());
-        let read = client.read(&mut self.shared, closed, |sequence: &mut Sequence, packet| {
-            let number = number_of(packet, payload).ok_or_else(|| unexpected(packet))?;
-            let disorder = match sequence.note(number) {
-                Arrival::InOrder | Arrival::Early => None,
-                Arrival::Late => Some("reordered"),
-                Arrival::Again => Some("duplicated"),
-            };
-            if let Some(disorder) = disorder {
-                *failures.entry(disorder.to_owned()).or_default() += 1;
-            }
-            if disorder != Some("duplicated") {
-                *deliveries += 1;
-                if let Some(took) = window.arrived(number) {
-                    latencies.saturating_record(took.as_micros() as u64);
+            if asks {
+                if let Err(failure) = self.ask(&mut client).await {
+                    return self.leave(&failure, &received, asks);
                 }
             }
-            Ok(())
-        });
-        if let Err(failure) = read {
-            self.lose(place, &failure);
+            let changed = self.changed.notified();
+            if self.air.borrow().is_over {
+                return Some(client);
+            }
+            tokio::select! {
+                said = client.receive() => match said {
+                    Ok(said) => self.receive(&said, &mut received),
+                    Err(failure) => return self.leave(&failure, &received, asks),
+                },
+                () = changed => {}
+                () = sleep_until(self.until), if asks && Deadline::now() < self.until => {}
+                () = sleep_until(patience) => return Some(client),
+            }
         }
     }
 
-    fn lose(&mut self, place: usize, failure: &Failure) {
-        *self.failures.entry(failure.to_string()).or_default() += 1;
-        if let Some(client) = self.clients[place].take() {
-            self.window.left(client.sequence.missing(self.window.end()));
+    /// Asks for as many as there may be, or sees that it is over.
+    async fn ask(&self, client: &mut Client) -> Result<(), Failure> {
+        let Common { template, .. } = &self.common;
+        while Deadline::now() < self.until && self.air.borrow().flights.len() < self.window {
+            let number = self.common.number();
+            let (began, missing) = (Instant::now(), self.air.borrow().receivers);
+            self.air.borrow_mut().flights.insert(number, Flight { began, missing });
+            {
+                let mut report = self.common.report();
+                report.figures().sent += 1;
+                report.figures().expected += missing as u64;
+            }
+            client.send(&template.message(number).said).await?;
         }
+        if Deadline::now() >= self.until && self.air.borrow().flights.is_empty() {
+            self.finish();
+        }
+        Ok(())
     }
 
-    fn note_missing(&mut self) {
-        let end = self.window.end();
-        let missing = self.clients.iter().flatten().map(|client| client.sequence.missing(end).count() as u64);
-        let missing = missing.sum::<u64>();
-        self.failures.insert("missing".to_owned(), missing);
+    fn finish(&self) {
+        self.air.borrow_mut().is_over = true;
+        self.changed.notify_waiters();
     }
-}
 
-fn begin(target: &Target, count: usize, stalled: bool) -> Result<Vec<Connecting>, Failure> {
-    let begun: Result<Vec<_>, _> = (0..count).map(|_| Connecting::begin(target, stalled)).collect();
-    let mut begun = begun?;
-    begun.iter_mut().try_for_each(Connecting::open)?;
-    Ok(begun)
-}
-
-/// The number of a broadcast with so long a text.
-fn number_of(packet: &[u8], payload: usize) -> Option<u64> {
-    let rest = packet.strip_prefix(NEWS)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let tail = b",\"text\":\"\"}]".len() + payload;
-    if rest.len() != digits + tail || digits == 0 {
-        return None;
+    fn receive(&self, said: &str, received: &mut BTreeSet<u64>) {
+        self.common.report().figures().received += 1;
+        let Some(number) = self.common.template.number_in(said) else { return };
+        let mut air = self.air.borrow_mut();
+        let Some(flight) = air.flights.get_mut(&number) else { return };
+        if !received.insert(number) {
+            return;
+        }
+        self.common.report().answered(flight.began.elapsed());
+        flight.missing -= 1;
+        if flight.missing == 0 {
+            air.flights.remove(&number);
+            self.changed.notify_waiters();
+        }
+        let oldest = air.flights.keys().next().copied();
+        received.retain(|number| oldest.is_some_and(|oldest| *number >= oldest));
     }
-    Some(rest[..digits].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
-}
 
-#[cfg(test)]
-mod tests {
-    use super::number_of;
-
-    #[test]
-    fn a_broadcast_is_told_by_its_beginning_and_its_length() {
-        assert_eq!(number_of(b"42[\"news\",{\"n\":107,\"text\":\"xxx\"}]", 3), Some(107));
-        assert_eq!(number_of(b"42[\"news\",{\"n\":107,\"text\":\"xx\"}]", 3), None);
-        assert_eq!(number_of(b"42[\"news\",{\"n\":,\"text\":\"xxxx\"}]", 3), None);
-        assert_eq!(number_of(b"42[\"echo\",\"xxx\"]", 3), None);
+    /// What has not arrived at this client will not.
+    fn leave(&self, failure: &Failure, received: &BTreeSet<u64>, asks: bool) -> Option<Client> {
+        self.common.lose(failure);
+        let mut air = self.air.borrow_mut();
+        air.receivers -= 1;
+        for (number, flight) in &mut air.flights {
+            if !received.contains(number) {
+                flight.missing -= 1;
+            }
+        }
+        air.flights.retain(|_, flight| flight.missing > 0);
+        drop(air);
+        if asks {
+            self.finish();
+        }
+        self.changed.notify_waiters();
+        None
     }
 }

@@ -9,19 +9,22 @@ const EIGHT_BYTES: u8 = 127;
 
 /// A whole message, or a control frame.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Frame<'buffer> {
-    pub(crate) opcode: OpCode,
-    pub(crate) payload: &'buffer [u8],
+pub struct Frame<'buffer> {
+    /// Of its header.
+    pub opcode: OpCode,
+    /// Unmasked.
+    pub payload: &'buffer [u8],
 }
 
 impl Frame<'_> {
-    pub(crate) fn is_text(&self) -> bool {
+    /// Whether it is a text message.
+    pub fn is_text(&self) -> bool {
         self.opcode == OpCode::Data(Data::Text)
     }
 }
 
 /// The first frame of what was received, and the number of its bytes. None while it is not complete.
-pub(crate) fn first(received: &[u8]) -> Option<(Frame<'_>, usize)> {
+pub fn first(received: &[u8]) -> Option<(Frame<'_>, usize)> {
     let (&first, &second) = (received.first()?, received.get(1)?);
     let (header, length) = match second & !MASKED {
         TWO_BYTES => (4, u64::from(u16::from_be_bytes(received.get(2..4)?.try_into().ok()?))),
@@ -36,20 +39,22 @@ pub(crate) fn first(received: &[u8]) -> Option<(Frame<'_>, usize)> {
 }
 
 /// Appends a server's frame.
-pub(crate) fn append(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+pub fn append(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
     header(out, opcode, payload.len(), 0);
     out.extend_from_slice(payload);
 }
 
 /// Appends a client's frame. Its mask is four zeroes, which leave the payload as it is.
-pub(crate) fn append_masked(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+pub fn append_masked(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
     header(out, opcode, payload.len(), MASKED);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(payload);
 }
 
-pub(crate) const TEXT: OpCode = OpCode::Data(Data::Text);
-pub(crate) const PONG: OpCode = OpCode::Control(Control::Pong);
+/// Of text messages.
+pub const TEXT: OpCode = OpCode::Data(Data::Text);
+/// Of answers to pings.
+pub const PONG: OpCode = OpCode::Control(Control::Pong);
 
 fn header(out: &mut Vec<u8>, opcode: OpCode, length: usize, mask: u8) {
     out.push(FIN | u8::from(opcode));

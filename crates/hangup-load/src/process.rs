@@ -12,7 +12,7 @@ const PAGE: u64 = 4096;
 const SAMPLE_EVERY: Duration = Duration::from_millis(10);
 
 /// Seconds on a CPU, to a hundredth, with those of threads that have ended. `pid` may be `self`.
-pub(crate) fn cpu_seconds(pid: &str) -> Result<f64> {
+pub fn cpu_seconds(pid: &str) -> Result<f64> {
     let stat = read_to_string(format!("/proc/{pid}/stat"))?;
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Option<f64> = fields.skip(11).take(2).map(|field| field.parse::<f64>().ok()).sum();
@@ -20,7 +20,7 @@ pub(crate) fn cpu_seconds(pid: &str) -> Result<f64> {
 }
 
 /// Bytes of memory that are resident.
-fn resident(pid: &str) -> Result<u64> {
+pub fn resident(pid: &str) -> Result<u64> {
     let statm = read_to_string(format!("/proc/{pid}/statm"))?;
     let pages = statm.split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
     pages.map(|pages| pages * PAGE).ok_or_else(|| malformed("statm"))
@@ -28,7 +28,7 @@ fn resident(pid: &str) -> Result<u64> {
 
 /// The server and what it has used since, if its process is known.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     pid: Option<String>,
     cpu_seconds: f64,
     resident: u64,
@@ -37,7 +37,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(pid: Option<u32>) -> Result<Self> {
+    /// From now on. Without `pid` nothing is watched.
+    pub fn new(pid: Option<u32>) -> Result<Self> {
         let pid = pid.map(|pid| pid.to_string());
         let (cpu_seconds, resident) = match &pid {
             Some(pid) => (cpu_seconds(pid)?, resident(pid)?),
@@ -46,7 +47,8 @@ impl Watched {
         Ok(Self { pid, cpu_seconds, resident, most_resident: resident, sampled: Instant::now() })
     }
 
-    pub(crate) fn sample(&mut self) -> Result<()> {
+    /// Notes its memory, if it has not just been noted.
+    pub fn sample(&mut self) -> Result<()> {
         if let Some(pid) = &self.pid {
             if self.sampled.elapsed() > SAMPLE_EVERY {
                 self.most_resident = self.most_resident.max(resident(pid)?);
@@ -56,7 +58,8 @@ impl Watched {
         Ok(())
     }
 
-    pub(crate) fn to_json(&self) -> Result<Value> {
+    /// What it has used since.
+    pub fn to_json(&self) -> Result<Value> {
         let Some(pid) = &self.pid else { return Ok(Value::Null) };
         let resident = resident(pid)?;
         Ok(json!({

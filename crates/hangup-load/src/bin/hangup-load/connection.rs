@@ -10,8 +10,8 @@ use socket2::{Domain, Socket, Type};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
 use crate::client::{Failure, Target};
-use crate::frames;
 use crate::sequence::Sequence;
+use hangup_load::frames;
 
 /// Of a client that stalls: what the kernels keep for it is some 100 KB then, as between two machines, and not the
 /// megabytes that loopback is good for.

@@ -15,7 +15,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::frames;
+use hangup_load::frames;
 
 const LISTENER: Token = Token(0);
 const OPEN: &str =

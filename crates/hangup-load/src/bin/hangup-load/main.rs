@@ -19,10 +19,8 @@
 mod client;
 mod connection;
 mod fanout;
-mod frames;
 mod load;
 mod peer;
-mod process;
 mod sequence;
 
 use std::net::SocketAddr;
