@@ -53,7 +53,9 @@ impl Report {
     }
 
     fn end(&mut self) {
-        self.figures().seconds = self.began.elapsed().as_secs_f64();
+        let seconds = self.began.elapsed().as_secs_f64();
+        let figures = self.figures();
+        (figures.seconds, figures.is_over) = (seconds, true);
     }
 
     pub(crate) fn note(&mut self, failure: &Failure) {
@@ -68,12 +70,13 @@ impl Report {
         self.timeline.answered(took);
     }
 
-    pub(crate) fn to_json(&self, is_over: bool) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut stages = self.stages.clone();
-        if let (false, Some((_, figures))) = (is_over, stages.last_mut()) {
+        for (_, figures) in stages.iter_mut().filter(|(_, figures)| !figures.is_over) {
             figures.seconds = self.began.elapsed().as_secs_f64();
         }
-        let mut total = Figures::default();
+        let is_over = stages.iter().all(|(_, figures)| figures.is_over);
+        let mut total = Figures { is_over, ..Figures::default() };
         for (_, figures) in &stages {
             total.add(figures);
         }
@@ -297,13 +300,14 @@ async fn stay(common: &Common, stage: &Stage, crowd: &mut Vec<Client>, sends: bo
                 let listened = timeout_at(end, listen(&common, &mut client)).await;
                 return listened.map_err(|_| client).map(|failure| common.lose(&failure)).err();
             }
+            let mut next = Deadline::now();
             while Deadline::now() < end {
                 if !common.exchange(&mut client).await {
                     return None;
                 }
+                next = Deadline::now().max(next + pause); // as often as it was asked for, whatever an answer takes
                 if !pause.is_zero() {
-                    let next = end.min(Deadline::now() + pause);
-                    if let Ok(failure) = timeout_at(next, listen(&common, &mut client)).await {
+                    if let Ok(failure) = timeout_at(end.min(next), listen(&common, &mut client)).await {
                         common.lose(&failure);
                         return None;
                     }

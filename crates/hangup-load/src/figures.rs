@@ -121,6 +121,8 @@ pub(crate) struct Figures {
     pub(crate) connect: Durations,
     pub(crate) latency: Durations,
     pub(crate) seconds: f64,
+    /// Whether it has come to its end.
+    pub(crate) is_over: bool,
 }
 
 impl Figures {
@@ -153,6 +155,7 @@ impl Figures {
             "connect_us": self.connect.to_json(),
             "latency_us": self.latency.to_json(),
             "seconds": self.seconds,
+            "over": self.is_over,
         })
     }
 }

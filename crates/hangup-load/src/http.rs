@@ -52,6 +52,14 @@ impl Head {
         Ok(Some((head, size)))
     }
 
+    /// The first line of the body, of which this has been received.
+    pub(crate) fn first_line_of(&self, body: &[u8]) -> String {
+        match httparse::parse_chunk_size(body) {
+            Ok(Status::Complete((start, _))) if self.is_chunked => first_line(&body[start..]),
+            _ => first_line(body),
+        }
+    }
+
     fn has_body(&self) -> bool {
         !matches!(self.status, 100..=199 | 204 | 304)
     }

@@ -99,9 +99,8 @@ impl Load {
 
     /// What has been counted so far.
     pub fn report(&self) -> Value {
-        let is_over = *self.over.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.counted {
-            Counted::Bench(report) => report.lock().unwrap_or_else(PoisonError::into_inner).to_json(is_over),
+            Counted::Bench(report) => report.lock().unwrap_or_else(PoisonError::into_inner).to_json(),
             Counted::Storm(report) => report.lock().unwrap_or_else(PoisonError::into_inner).to_json(),
         }
     }

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
+use serde_json::json;
 use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, sleep_until, Instant, MissedTickBehavior};
@@ -41,10 +42,8 @@ impl Storm {
         let possible = self.possible_moments(protocol, transport);
         for Share { kind, .. } in &self.kinds {
             if self.moments_of(*kind, &possible).is_empty() {
-                return Err(format!(
-                    "there is no such moment for {kind:?} here: there are {}",
-                    possible.iter().map(|moment| format!("{moment:?}")).collect::<Vec<_>>().join(", ")
-                ));
+                let (kind, there_are) = (json!(kind), json!(possible));
+                return Err(format!("there is no such moment for {kind} here, but there are {there_are}"));
             }
         }
         Ok(())
@@ -266,7 +265,7 @@ mod tests {
     #[test]
     fn a_moment_that_there_is_not_is_refused() {
         let refused = storm(vec![Moment::MidFrame]).check(Protocol::Http, Transport::WebSocket);
-        assert!(refused.unwrap_err().contains("DuringResponse"));
+        assert!(refused.unwrap_err().contains("during-response"));
         assert!(storm(vec![Moment::MidFrame]).check(Protocol::WebSocket, Transport::WebSocket).is_ok());
         assert!(storm(vec![]).check(Protocol::SocketIo, Transport::Polling).is_ok());
     }

@@ -49,7 +49,7 @@ pub(crate) async fn upgraded(
         let more =
             async { while received.len() < READ_BUFFER && read_more(stream, received).await.is_ok() {} };
         let _ = timeout(EXPLANATION, more).await; // what there is has been read
-        return Err(Failure::Status(head.status, first_line(received)));
+        return Err(Failure::Status(head.status, head.first_line_of(received)));
     }
     match head.accept {
         Some(found) if found == accept => Ok(()),

@@ -13,7 +13,7 @@ from .run import run
 from .target import HTTP, SOCKETIO, Target
 
 _ECHO, _BROADCAST = "echo", "broadcast"
-_CONNECTING = 64
+_CONNECTING, _PAYLOAD, _WINDOW = 64, 64, 8
 _STRESS_BEGINS = 10
 
 
@@ -71,9 +71,9 @@ class Wish(NamedTuple):
     seconds: Optional[float] = None
     messages: Optional[int] = None
     interval: Optional[float] = None
-    connecting: int = _CONNECTING
-    payload: int = 64
-    window: int = 8
+    connecting: Optional[int] = None
+    payload: Optional[int] = None
+    window: Optional[int] = None
     event: Optional[str] = None
     send: Optional[str] = None
     answer: Optional[str] = None
@@ -123,6 +123,7 @@ def bench(target: Target, wish: Wish, required: list[Requirement], watch: Option
         Refused: it cannot be run.
     """
     mode = MODES[wish.mode]
+    _require_used(wish)
     if wish.mode == "fanout" and target.protocol == HTTP:
         raise Refused("HTTP has no broadcasts: fanout is for ws:// URLs and Socket.IO")
     if wish.mode == "connect" and target.protocol == HTTP:
@@ -144,6 +145,26 @@ def bench(target: Target, wish: Wish, required: list[Requirement], watch: Option
     return Result(report["stages"], report["total"], report["timeline"], judged, outcome.interrupted)
 
 
+#: Options that only some modes have.
+_USED_BY = {
+    "steps": ("ramp",),
+    "messages": ("sequential", "concurrent"),
+    "seconds": ("ramp", "stress", "echo", "fanout", "connect"),
+    "interval": ("ramp", "stress", "echo"),
+    "connecting": ("ramp", "stress", "echo", "fanout", "connect"),
+    "payload": ("sequential", "concurrent", "ramp", "stress", "echo", "fanout"),
+    "window": ("fanout",),
+}
+
+
+def _require_used(wish: Wish) -> None:
+    for name, modes in _USED_BY.items():
+        if getattr(wish, name) not in (None, ()) and wish.mode not in modes:
+            raise Refused(f"--{name} has no meaning in --mode {wish.mode}: it is for {', '.join(modes)}")
+    if wish.steps and wish.clients is not None:
+        raise Refused("--steps says how many clients there are: not with --clients")
+
+
 def _watching(
     watch: Optional[Watch], stages: list[dict[str, Any]]
 ) -> Optional[Callable[[dict[str, Any]], None]]:
@@ -158,19 +179,24 @@ def _stages(wish: Wish, mode: Mode, clients: int, steps: tuple[int, ...]) -> Ite
     seconds = mode.seconds if wish.seconds is None else wish.seconds
     messages = mode.messages if wish.messages is None else wish.messages
     interval = mode.interval if wish.interval is None else wish.interval
+    connecting = wish.connecting or _CONNECTING
     if wish.mode in ("sequential", "concurrent"):
         at_once = 1 if wish.mode == "sequential" else clients
         yield _stage(wish.mode, "visits", clients, at_once, messages=messages)
         return
     if wish.mode == "ramp":
         for step in steps:
-            yield _stage(
-                f"{step} clients", "crowd", step, wish.connecting, seconds=seconds, interval=interval
-            )
+            yield _stage(f"{step} clients", "crowd", step, connecting, seconds=seconds, interval=interval)
         return
     what = {"echo": "crowd", "fanout": "fanout", "connect": "hold"}[wish.mode]
     yield _stage(
-        wish.mode, what, clients, wish.connecting, seconds=seconds, interval=interval, window=wish.window
+        wish.mode,
+        what,
+        clients,
+        connecting,
+        seconds=seconds,
+        interval=interval,
+        window=_WINDOW if wish.window is None else wish.window,
     )
 
 
@@ -189,6 +215,7 @@ def _stress(
     """Twice as many each time; then one, to see whether there is a server left."""
     seconds = MODES["stress"].seconds if wish.seconds is None else wish.seconds
     interval = MODES["stress"].interval if wish.interval is None else wish.interval
+    connecting = wish.connecting or _CONNECTING
     clients, stages = min(_STRESS_BEGINS, most), []
     total: dict[str, Any] = {}
     timeline: dict[str, Any] = {"slots": []}
@@ -196,7 +223,7 @@ def _stress(
     breaks_at, interrupted = None, False
     while breaks_at is None and not interrupted:
         name = f"{clients} clients"
-        planned = [_stage(name, "crowd", clients, wish.connecting, seconds=seconds, interval=interval)]
+        planned = [_stage(name, "crowd", clients, connecting, seconds=seconds, interval=interval)]
         outcome = run(_plan(target, spoken, planned), _watching(watch, planned))
         interrupted, total = outcome.interrupted, outcome.report["total"]
         stages += outcome.report["stages"]
@@ -244,18 +271,19 @@ def _message(target: Target, wish: Wish) -> dict[str, Any]:
             raise Refused("--send: a broadcast needs {text}, by which it is recognised")
     if wish.answer is not None:
         answer = wish.answer
-    return {"send": send, "answer": answer, "payload": wish.payload}
+    return {"send": send, "answer": answer, "payload": _PAYLOAD if wish.payload is None else wish.payload}
 
 
 def found(figures: dict[str, Any]) -> dict[str, Optional[float]]:
     """Figures of a stage, or of all, by the names of requirements."""
-    done = share(figures["succeeded"], figures["clients"])
+    ended = figures["succeeded"] + figures["failed"]
+    done = share(figures["succeeded"], figures["clients"] if figures["over"] else ended)
     arrived = share(figures["answered"], figures["expected"])
     success = done if arrived is None or done is None else min(done, arrived)
-    ended = figures["connected"] + figures["answered"] + figures["failed"]
+    happened = figures["connected"] + figures["answered"] + figures["failed"]
     return {
         "success": success,
-        "errors": share(figures["failed"], ended),
+        "errors": share(figures["failed"], happened),
         "rate": figures["answered"] / figures["seconds"] if figures["seconds"] else None,
         **times(figures["latency_us"]),
         **times(figures["connect_us"], "connect."),

@@ -2,7 +2,8 @@
 
 Promised
     ``NAME OPERATOR NUMBER UNIT``, with or without spaces, and nothing else: ``success>=95%``, ``p99<50ms``,
-    ``errors<5%``. A share has ``%``, a duration ``us``, ``ms`` or ``s``; a rate is a number for each second. What was not measured is not met.
+    ``errors<5%``. A share has ``%``, a duration ``us``, ``ms`` or ``s``; a rate is a number for each second. What was
+    not measured is not met.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PHASES = ("before", "during", "after")
+#: Of fewer clients the memory of the run itself is the larger part.
+_ENOUGH_TO_SHARE = 100
 
 
 def bench_as_json(target: Target, mode: str, result: bench.Result) -> dict[str, Any]:
@@ -51,15 +53,12 @@ def storm_as_json(target: Target, visited: Optional[Target], result: storm.Resul
 
 def show_bench(target: Target, result: bench.Result) -> Iterator[Any]:
     """Of a bench: a row for each stage, failures by kind, and the verdict."""
-    table = _table(
-        "", "clients", "success", "connect p50", "messages", "a second", "p50", "p99", "max", "failures"
-    )
+    table = _table("", "clients", "connect", "answers", "/s", "p50", "p99", "max", "failed")
     for stage in result.stages:
         figures = bench.found(stage)
         table.add_row(
             _plain(stage["name"]),
             f"{stage['succeeded']}/{stage['clients']}",
-            _percent(figures["success"]),
             _time(figures["connect.p50"]),
             str(stage["answered"]),
             f"{figures['rate'] or 0:.0f}",
@@ -139,7 +138,7 @@ def _errors(errors: list[dict[str, Any]], where: str) -> Iterator[str]:
 
 def _memory(timeline: dict[str, Any]) -> Iterator[str]:
     each = timeline.get("memory_per_client_bytes")
-    if each:
+    if each and timeline["most_open"] >= _ENOUGH_TO_SHARE:
         yield f"{timeline['most_open']} clients at most; {each / 1024:.1f} KB of this process for each"
 
 
@@ -164,7 +163,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for number, column in enumerate(columns):
         is_text = number == 0 or column == "the server did"
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text)
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
     return table
 
 
@@ -175,7 +174,8 @@ def _percent(value: Optional[float]) -> str:
 def _time(microseconds: Optional[float]) -> str:
     if microseconds is None:
         return "-"
-    return f"{microseconds / 1e6:.2f} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.2f} ms"
+    value, unit = (microseconds / 1e6, "s") if microseconds >= 1e6 else (microseconds / 1e3, "ms")
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
 
 
 def _plain(text: str) -> str:

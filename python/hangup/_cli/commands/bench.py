@@ -36,22 +36,16 @@ def _steps(_context: click.Context, _parameter: click.Parameter, given: Optional
 @click.option(
     "--connecting",
     type=click.IntRange(1),
-    default=64,
-    show_default=True,
     help="clients that connect at a time",
 )
 @click.option(
     "--payload",
     type=click.IntRange(0, 1 << 20),
-    default=64,
-    show_default=True,
     help="bytes of a message's text",
 )
 @click.option(
     "--window",
     type=click.IntRange(1, 10_000),
-    default=8,
-    show_default=True,
     help="broadcasts that are under way at a time",
 )
 @click.option("--event", help="of Socket.IO: echo, in a fanout broadcast")
