@@ -53,14 +53,15 @@ def run(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str
     return subprocess.run([*HANGUP, *arguments], capture_output=True, text=True, timeout=seconds, check=False)
 
 
-def rested(server: Gunicorn, seconds: float = 20) -> dict[str, Any]:
-    """What the service counted, as soon as all clients have gone."""
+def rested(server: Gunicorn, seconds: float = 20, socketio: bool = False) -> dict[str, Any]:
+    """What the service counted, as soon as all clients have gone; those of Socket.IO as well, if they said so."""
     said: dict[str, Any] = {}
 
     def all_gone() -> bool:
         said.update(server.ask())
-        pairs = (("connects", "closes"), ("sio_connects", "sio_closes"))
-        return said["here"] == 0 and all(said[come] == said[gone] for come, gone in pairs)
+        if socketio and said["sio_connects"] != said["sio_closes"]:
+            return False
+        return bool(said["here"] == 0 and said["connects"] == said["closes"])
 
     assert wait_until(all_gone, seconds), said
     return said

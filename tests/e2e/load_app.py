@@ -59,11 +59,16 @@ def others(environ, start_response):
         body = json.dumps(said).encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
+    try:
+        ws = hangup.WebSocket(environ)
+    except OSError:  # the client has left
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
     with begins:
         if not counts["connects"]:
             threading.Thread(target=echo_all, daemon=True).start()
         counts["connects"] += 1
-    here.append(hangup.WebSocket(environ))
+        here.append(ws)
     start_response("101 Switching Protocols", [])
     return ()
 

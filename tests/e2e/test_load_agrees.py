@@ -98,14 +98,14 @@ def test_bench_counts_as_the_javascript_client_does(server: Gunicorn, transport:
     """Of Socket.IO."""
     require_node()
     url = f"http://127.0.0.1:{server.port}"
-    begin = rested(server)
+    begin = rested(server, socketio=True)
     command = ["node", "load.js", url, str(CLIENTS), str(MESSAGES)]
     done = subprocess.run(command, cwd=JS, capture_output=True, text=True, timeout=60, check=True)
     theirs = json.loads(done.stdout)
-    between = rested(server)
+    between = rested(server, socketio=True)
     more = ("--protocol", "socketio", "--transport", transport)
     ours = load("bench", url, "-m", "concurrent", "-c", str(CLIENTS), "-n", str(MESSAGES), *more)["total"]
-    end = rested(server)
+    end = rested(server, socketio=True)
     assert theirs == {
         "connects": CLIENTS,
         "sent": CLIENTS * MESSAGES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 import click
 
@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from .._load.target import Options
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class FiniteRange(click.FloatRange):
+    """A number between two others; ``nan`` is between none."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> Any:
+        """As click does."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail("nan is no number", param, ctx)
+        return number
+
 
 _OPTIONS = (
     click.argument("url", required=False),
@@ -35,7 +49,7 @@ _OPTIONS = (
     click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="may be repeated"),
     click.option(
         "--patience",
-        type=click.FloatRange(0.1, 600),
+        type=FiniteRange(0.1, 600),
         default=10.0,
         show_default=True,
         help="seconds for which anything is waited for",

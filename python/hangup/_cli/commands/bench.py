@@ -7,7 +7,7 @@ from typing import Any, Optional
 import click
 
 from .. import FOUND
-from ..load_options import load_options, target_options
+from ..load_options import FiniteRange, load_options, target_options
 from ..output import Output, output_option, refuse
 
 _MODES = ("sequential", "concurrent", "ramp", "stress", "echo", "fanout", "connect")
@@ -30,9 +30,9 @@ def _steps(_context: click.Context, _parameter: click.Parameter, given: Optional
 @click.option("-m", "--mode", type=click.Choice(_MODES), default="ramp", show_default=True)
 @click.option("-c", "--clients", type=click.IntRange(1), help="at most")
 @click.option("--steps", metavar="10,50,100", callback=_steps, help="clients in each stage of a ramp")
-@click.option("-s", "--seconds", type=click.FloatRange(0.1, 86_400), help="of each stage")
+@click.option("-s", "--seconds", type=FiniteRange(0.1, 86_400), help="of each stage")
 @click.option("-n", "--messages", type=click.IntRange(0), help="of each client: sequential, concurrent")
-@click.option("--interval", type=click.FloatRange(0, 3600), help="seconds between a client's messages")
+@click.option("--interval", type=FiniteRange(0, 3600), help="seconds between a client's messages")
 @click.option(
     "--connecting",
     type=click.IntRange(1),

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import click
 
 from .. import FOUND
-from ..load_options import load_options, target_options
+from ..load_options import FiniteRange, load_options, target_options
 from ..output import Output, output_option, refuse
 
 _DEFAULT = ("success>=95%",)
@@ -35,30 +35,30 @@ _MOMENTS = (
 @click.option("-c", "--clients", type=click.IntRange(1), default=100, show_default=True, help="at a time")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 100_000),
+    type=FiniteRange(0, 100_000),
     default=200.0,
     show_default=True,
     help="new clients a second, without burst and reconnect; 0: as many as can",
 )
-@click.option("-s", "--seconds", type=click.FloatRange(0.1, 86_400), default=10.0, show_default=True)
+@click.option("-s", "--seconds", type=FiniteRange(0.1, 86_400), default=10.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="for the same clients again")
 @click.option(
     "--jitter",
-    type=click.FloatRange(0, 3600),
+    type=FiniteRange(0, 3600),
     default=0.0,
     show_default=True,
     help="seconds within which reconnecting clients come back",
 )
 @click.option(
     "--wave",
-    type=click.FloatRange(0.05, 3600),
+    type=FiniteRange(0.05, 3600),
     default=1.0,
     show_default=True,
     help="seconds between two waves of burst and reconnect",
 )
 @click.option(
     "--drip",
-    type=click.FloatRange(0.001, 3600),
+    type=FiniteRange(0.001, 3600),
     default=0.1,
     show_default=True,
     help="seconds between two bytes of slowloris",
@@ -73,12 +73,8 @@ _MOMENTS = (
 )
 @click.option("--probe", metavar="URL", help="what healthy clients visit meanwhile; else the same")
 @click.option("--no-probe", is_flag=True, help="no healthy clients")
-@click.option(
-    "--before", type=click.FloatRange(0, 3600), default=2.0, show_default=True, help="seconds of theirs"
-)
-@click.option(
-    "--after", type=click.FloatRange(0, 3600), default=2.0, show_default=True, help="seconds of theirs"
-)
+@click.option("--before", type=FiniteRange(0, 3600), default=2.0, show_default=True, help="seconds of theirs")
+@click.option("--after", type=FiniteRange(0, 3600), default=2.0, show_default=True, help="seconds of theirs")
 @load_options
 @output_option
 def command(
