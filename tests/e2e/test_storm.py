@@ -23,7 +23,7 @@ QUICK = ("-s", "1.2", "--before", "0.3", "--after", "0.3", "-c", "24", "--wave",
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    with serve(tmp_path_factory.mktemp("storm"), "--keep-alive", "1") as server:
+    with serve(tmp_path_factory.mktemp("storm"), "--keep-alive", "1", "--graceful-timeout", "1") as server:
         yield server
 
 

@@ -195,8 +195,9 @@ pub(crate) fn engine_io_path(endpoint: &Endpoint, transport: &str, sid: Option<&
     let target = &endpoint.target;
     let (path, query) = target.path.split_once('?').unwrap_or((&target.path, ""));
     let query = if query.is_empty() { String::new() } else { format!("{query}&") };
+    let form = if target.engine_io < 4 { "&b64=1" } else { "" }; // payloads as text: there are two forms
     let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
-    format!("{path}?{query}EIO={}&transport={transport}{sid}", target.engine_io)
+    format!("{path}?{query}EIO={}&transport={transport}{form}{sid}", target.engine_io)
 }
 
 /// The packets of a payload.

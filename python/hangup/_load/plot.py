@@ -58,8 +58,10 @@ def draw(path: str, title: str, timeline: dict[str, Any]) -> None:
     connections.plot(at, [slot["open"] for slot in slots])
     connections.set_ylabel("open connections")
     connections.set_ylim(bottom=0)
-    failures.bar(at, [slot["failed"] for slot in slots], width=0.2)
-    failures.set_ylabel("failures per quarter second")
+    failed = [slot["failed"] for slot in slots]
+    failures.bar(at, failed, width=0.2)
+    failures.set_ylim(0, 1.05 * max([1, *failed]))
+    failures.set_ylabel("failures per 1/4 s")
     failures.set_xlabel("seconds")
     for axes in (latency, connections, failures):
         axes.grid(alpha=0.3)
