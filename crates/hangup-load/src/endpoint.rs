@@ -96,3 +96,30 @@ async fn connect_from(source: u8, address: SocketAddr, slow_reader: bool) -> std
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_ports_left_comes_from_another_loopback_address() {
+        let target = serde_json::json!({ "host": "x", "path": "/", "protocol": "http", "patience": 1.0 });
+        let endpoint = Endpoint::new(serde_json::from_value(target).unwrap());
+        let loopback = "127.0.0.1".parse().unwrap();
+        assert!(endpoint.has_other_source(0, loopback) && endpoint.has_other_source(0, loopback));
+        assert_eq!(endpoint.source.load(Relaxed), 2); // once, though two clients met the end
+        assert!(endpoint.has_other_source(2, loopback));
+        assert_eq!(endpoint.source.load(Relaxed), 3);
+        assert!(!endpoint.has_other_source(254, loopback));
+        assert!(!endpoint.has_other_source(3, "192.0.2.1".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn another_source_is_bound() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _stream = connect_from(7, listener.local_addr().unwrap(), true).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 7));
+    }
+}

@@ -185,8 +185,8 @@ def _stages(wish: Wish, mode: Mode, clients: int, steps: tuple[int, ...]) -> Ite
         yield _stage(wish.mode, "visits", clients, at_once, messages=messages)
         return
     if wish.mode == "ramp":
-        for step in steps:
-            yield _stage(f"{step} clients", "crowd", step, connecting, seconds=seconds, interval=interval)
+        for number, step in enumerate(steps, 1):
+            yield _stage(f"step {number}", "crowd", step, connecting, seconds=seconds, interval=interval)
         return
     what = {"echo": "crowd", "fanout": "fanout", "connect": "hold"}[wish.mode]
     yield _stage(
@@ -216,13 +216,14 @@ def _stress(
     seconds = MODES["stress"].seconds if wish.seconds is None else wish.seconds
     interval = MODES["stress"].interval if wish.interval is None else wish.interval
     connecting = wish.connecting or _CONNECTING
-    clients, stages = min(_STRESS_BEGINS, most), []
+    clients = min(_STRESS_BEGINS, most)
+    stages: list[dict[str, Any]] = []
     total: dict[str, Any] = {}
     timeline: dict[str, Any] = {"slots": []}
     judged: list[Verdict] = []
     breaks_at, interrupted = None, False
     while breaks_at is None and not interrupted:
-        name = f"{clients} clients"
+        name = f"step {len(stages) + 1}"
         planned = [_stage(name, "crowd", clients, connecting, seconds=seconds, interval=interval)]
         outcome = run(_plan(target, spoken, planned), _watching(watch, planned))
         interrupted, total = outcome.interrupted, outcome.report["total"]
