@@ -11,6 +11,7 @@ __all__ = [
     "Dispatcher",
     "Foreign",
     "Group",
+    "Load",
     "Mailbox",
     "Message",
     "Pin",
@@ -531,6 +532,7 @@ class Words:
     def lines(self, block: bytes, /) -> list[int]:
         """Where those lines of the block begin that have one of the words, ascending."""
 
+@final
 class Load:
     """Load on a server, made on a native thread: what `hangup bench` and `hangup storm` run."""
 

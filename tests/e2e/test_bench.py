@@ -114,6 +114,32 @@ def test_a_server_that_upgrades_wrongly_is_no_websocket_server(server: Gunicorn)
     assert error["kind"] == "not a WebSocket server", error
 
 
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b'0{"sid":"x","pingInterval":18446744073709551615}',
+        b'0{"sid":"a\\r\\nX: y"}',
+        b"0" + b"[" * 5000,
+        b"\x1e" * 5000,
+        b"\xff",
+    ],
+)
+@pytest.mark.parametrize("command", ["bench", "storm"])
+def test_a_server_that_talks_nonsense_breaks_nothing(command: str, packet: bytes) -> None:
+    """Of Socket.IO: its clients fail, and are counted."""
+    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(packet) + packet
+    more = (
+        ("-m", "sequential", "-c", "2") if command == "bench" else ("--mix", "half", "-c", "2", "-s", "0.7")
+    )
+    with answering(answer) as address:
+        url = f"http://{address}/"
+        line = (command, url, *SOCKETIO, "--transport", "polling", "--patience", "0.3", *more)
+        said = load(*line, *(("--before", "0", "--after", "0.5") if command == "storm" else ()), status=1)
+    counted = said["total"] if command == "bench" else said["probe"]["during"]
+    assert counted["succeeded"] == 0
+    assert counted["failed"] > 0
+
+
 @contextlib.contextmanager
 def answering(said: bytes, family: int = socket.AF_INET) -> Iterator[str]:
     """A server that says this to everybody and closes. Its address."""

@@ -33,7 +33,7 @@ pub fn first(received: &[u8]) -> Option<(Frame<'_>, usize)> {
     };
     // The mask of a client is four zeroes here.
     let header = header + if second & MASKED == 0 { 0 } else { 4 };
-    let end = header + usize::try_from(length).ok()?;
+    let end = usize::try_from(length).ok()?.checked_add(header)?;
     let payload = received.get(header..end)?;
     Some((Frame { opcode: OpCode::from(first & 0x0f), payload }, end))
 }
@@ -72,6 +72,11 @@ fn header(out: &mut Vec<u8>, opcode: OpCode, length: usize, mask: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_that_cannot_be_is_never_complete() {
+        assert_eq!(first(&[0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255, b'x']), None);
+    }
 
     #[test]
     fn what_was_appended_is_read_again_and_never_too_early() {

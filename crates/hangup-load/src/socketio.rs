@@ -8,13 +8,16 @@ use serde_json::Value;
 use tokio::time::{sleep_until, timeout, Instant};
 
 use crate::endpoint::Endpoint;
-use crate::failure::Failure;
+use crate::failure::{first_line, Failure};
 use crate::http::{request, Http};
 use crate::plan::Transport;
 use crate::websocket::WebSocket;
 
 /// Between the packets of an Engine.IO 4 payload.
 const SEPARATOR: char = '\u{1e}';
+/// Milliseconds, of a server that does not say.
+const PING_INTERVAL: u64 = 25_000;
+const A_DAY: u64 = 86_400_000;
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A session that is connected to its namespace.
@@ -43,7 +46,7 @@ impl Session {
             }
             Transport::Polling => Carrier::Polling(Box::new(Polling::new(Rc::clone(endpoint)))),
         };
-        let (ping_every, ping_at) = (Duration::from_secs(25), Instant::now());
+        let (ping_every, ping_at) = (Duration::from_millis(PING_INTERVAL), Instant::now());
         let mut session = Self { carrier, engine_io: target.engine_io, ping_every, ping_at };
         session.open().await?;
         session.join(&target.namespace, target.auth.as_ref()).await?;
@@ -52,12 +55,11 @@ impl Session {
 
     async fn open(&mut self) -> Result<(), Failure> {
         let said = self.packet().await?;
-        let opening = said.strip_prefix('0').and_then(|json| serde_json::from_str::<Value>(json).ok());
-        let opening = opening.ok_or_else(|| Failure::unexpected(said.as_bytes()))?;
+        let (sid, ping_every) = opening(&said)?;
         if let Carrier::Polling(polling) = &mut self.carrier {
-            polling.sid = opening["sid"].as_str().map(ToOwned::to_owned);
+            polling.sid = Some(sid);
         }
-        self.ping_every = Duration::from_millis(opening["pingInterval"].as_u64().unwrap_or(25_000).max(1));
+        self.ping_every = ping_every;
         self.ping_at = Instant::now() + self.ping_every;
         Ok(())
     }
@@ -79,7 +81,7 @@ impl Session {
             if said.starts_with("44") {
                 return Err(Failure::ClosedWith(format!(
                     "connection refused: {}",
-                    said.get(2..).unwrap_or_default()
+                    first_line(&said.as_bytes()[2..])
                 )));
             }
             if !said.starts_with('4') {
@@ -190,6 +192,17 @@ impl Polling {
     }
 }
 
+/// The session's id and for how long nobody pings, of the first packet.
+pub(crate) fn opening(packet: &str) -> Result<(String, Duration), Failure> {
+    let fields = packet.strip_prefix('0').and_then(|json| serde_json::from_str::<Value>(json).ok());
+    let fields = fields.ok_or_else(|| Failure::unexpected(packet.as_bytes()))?;
+    let is_sound = |sid: &&str| sid.bytes().all(|byte| byte.is_ascii_graphic()); // it becomes a part of a request
+    let sid = fields["sid"].as_str().filter(is_sound);
+    let sid = sid.ok_or_else(|| Failure::unexpected(packet.as_bytes()))?;
+    let pings = fields["pingInterval"].as_u64().unwrap_or(PING_INTERVAL);
+    Ok((sid.to_owned(), Duration::from_millis(pings.clamp(1, A_DAY))))
+}
+
 /// The path of a request of Engine.IO; what the target's own query says stays.
 pub(crate) fn engine_io_path(endpoint: &Endpoint, transport: &str, sid: Option<&str>) -> String {
     let target = &endpoint.target;
@@ -234,6 +247,15 @@ fn end_of_utf16(text: &str, length: usize) -> Option<usize> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_id_that_would_end_a_request_is_none() {
+        let (sid, pings) = opening("0{\"sid\":\"a-b_c\",\"pingInterval\":18446744073709551615}").unwrap();
+        assert_eq!((sid.as_str(), pings.as_secs()), ("a-b_c", 86_400));
+        for packet in ["0{\"sid\":\"a\\r\\nX: y\"}", "0{}", "0", "40", ""] {
+            assert_eq!(opening(packet).unwrap_err().kind(), "unexpected answer");
+        }
+    }
 
     #[test]
     fn payloads_of_both_versions_are_parted() {

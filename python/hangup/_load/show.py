@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _PHASES = ("before", "during", "after")
 #: Of fewer clients the memory of the run itself is the larger part.
 _ENOUGH_TO_SHARE = 100
+_MOST_ERRORS = 5
 
 
 def bench_as_json(target: Target, mode: str, result: bench.Result) -> dict[str, Any]:
@@ -131,9 +132,12 @@ def _head(target: Target) -> Iterator[str]:
 
 
 def _errors(errors: list[dict[str, Any]], where: str) -> Iterator[str]:
-    for error in errors:
+    for error in errors[:_MOST_ERRORS]:
         detail = f": {error['detail']}" if error["detail"] else ""
         yield _plain(f"{error['count']} x {error['kind']}{where}{detail}")
+    others = sum(error["count"] for error in errors[_MOST_ERRORS:])
+    if others:
+        yield f"{others} x others: -f json has all"
 
 
 def _memory(timeline: dict[str, Any]) -> Iterator[str]:

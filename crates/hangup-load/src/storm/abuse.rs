@@ -114,7 +114,7 @@ async fn watch(mut walked: Walked) -> End {
         if let Some(failure) = closing(&mut walked) {
             return failure.into();
         }
-        if let Err(failure) = read_more(&mut walked.stream, &mut walked.received).await {
+        if let Err(failure) = walked.read().await {
             return ended(&walked, failure);
         }
         if walked.received.len() > LOOKED_AT && !walked.speaks_frames {

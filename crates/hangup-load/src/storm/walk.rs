@@ -8,12 +8,14 @@ use crate::failure::{first_line, Failure};
 use crate::frames;
 use crate::http::{read_more, request, Http};
 use crate::plan::{Moment, Protocol, Transport};
-use crate::socketio::{engine_io_path, packets};
+use crate::socketio::{engine_io_path, opening, packets};
 use crate::stream::Stream;
 use crate::websocket::{upgrade_request, upgraded};
 
 /// A frame that is cut.
 const CUT_TEXT: &[u8] = b"42[\"echo\",\"a frame of which the end is never sent\"]";
+
+const LONGEST_FRAME: usize = 16 << 20;
 
 /// A client that has come to its moment: its connection, and what it has read and not used.
 #[derive(Debug)]
@@ -95,11 +97,9 @@ fn joining(common: &Common) -> (String, String) {
 async fn poll(common: &Common, errand: &mut Errand, stream: Stream) -> Result<Walked, Failure> {
     let (endpoint, engine_io) = (&common.endpoint, common.endpoint.target.engine_io);
     let mut http = Http::waiting_on(stream);
-    let opening = packets(&http.answer().await?.or_failure()?, engine_io)?;
-    let opening = opening.first().and_then(|packet| packet.strip_prefix('0')).unwrap_or_default();
-    let opening: serde_json::Value =
-        serde_json::from_str(opening).map_err(|_| Failure::unexpected(opening.as_bytes()))?;
-    let path = engine_io_path(endpoint, "polling", opening["sid"].as_str());
+    let packets = packets(&http.answer().await?.or_failure()?, engine_io)?;
+    let (sid, _) = opening(packets.first().map_or("", String::as_str))?;
+    let path = engine_io_path(endpoint, "polling", Some(&sid));
     let (join, _) = joining(common);
     let body = if engine_io >= 4 { join } else { format!("{}:{join}", join.len()) };
     let post = request(endpoint, &path, "", Some(body.as_bytes()));
@@ -141,8 +141,16 @@ impl Walked {
                 self.received.drain(..length);
                 return failure.map_or(Ok(()), Err);
             }
-            read_more(&mut self.stream, &mut self.received).await?;
+            self.read().await?;
         }
+    }
+
+    /// Reads more; a frame that does not end is no frame.
+    pub(super) async fn read(&mut self) -> Result<(), Failure> {
+        if self.received.len() > LONGEST_FRAME {
+            return Err(Failure::Unexpected("a frame that does not end".to_owned()));
+        }
+        read_more(&mut self.stream, &mut self.received).await
     }
 }
 
