@@ -54,8 +54,8 @@ impl Session {
     }
 
     async fn open(&mut self) -> Result<(), Failure> {
-        let said = self.packet().await?;
-        let (sid, ping_every) = opening(&said)?;
+        let first = self.carrier.receive().await?;
+        let (sid, ping_every) = opening(&first)?;
         if let Carrier::Polling(polling) = &mut self.carrier {
             polling.sid = Some(sid);
         }
@@ -117,10 +117,6 @@ impl Session {
                 _ => return Ok(said),
             }
         }
-    }
-
-    async fn packet(&mut self) -> Result<String, Failure> {
-        self.carrier.receive().await
     }
 
     /// As clients do: the namespace, then the connection.
