@@ -11,6 +11,8 @@ __all__ = [
     "Dispatcher",
     "Foreign",
     "Group",
+    "Inbox",
+    "Line",
     "Load",
     "Mailbox",
     "Message",
@@ -29,9 +31,11 @@ __all__ = [
     "describe",
     "diagnostics_signal",
     "drain",
+    "expect",
     "found_family",
     "hang_up",
     "join_family",
+    "loads",
     "metrics_table",
     "objection",
     "open_descriptors",
@@ -296,6 +300,7 @@ def take_diagnostics() -> tuple[list[tuple[int, str, str, list[tuple[str, str]],
 def say_from_threads(threads: int, count: int, /) -> None:
     """Has native threads say ``count`` things each, at INFO on ``hangup.test``, for tests. Does not wait for them."""
 
+@final
 class Inbox:
     """Where siblings send to. Raises OSError where the name is in use, or the kernel has no descriptor for it."""
 
@@ -308,6 +313,7 @@ class Inbox:
 
     def close(self) -> None: ...
 
+@final
 class Line:
     """A connection to somebody's inbox. Raises ConnectionRefusedError where there is none, PermissionError where it is
     another user's."""
