@@ -1,0 +1,107 @@
+"""What can be known of a gunicorn's settings from outside: its command line, its environment, plain assignments in its
+configuration file. A value that is computed there is not known; the file is read, never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+_OPTIONS = {
+    "-t": "timeout", "--timeout": "timeout", "--graceful-timeout": "graceful_timeout", "-b": "bind",
+    "--bind": "bind", "-p": "pidfile", "--pid": "pidfile", "-c": "config", "--config": "config",
+}  # fmt: skip
+_NUMBERS = ("timeout", "graceful_timeout")
+_LARGEST_FILE = 1 << 20
+
+
+def facts(words: list[str], environ: dict[str, str], directory: str) -> dict[str, Any]:
+    """Of ``timeout``, ``graceful_timeout``, ``bind`` (a list) and ``pidfile``, those that are known.
+
+    Args:
+        words: the command line.
+        environ: of the gunicorn.
+        directory: where it was started.
+    """
+    line = _from_words(words)
+    from_environment = _from_words(_split(environ.get("GUNICORN_CMD_ARGS", "")))
+    config = [*line.get("config", []), *from_environment.get("config", []), "gunicorn.conf.py"][0]
+    found: dict[str, Any] = {"bind": _default_bind(environ), "timeout": 30.0, "graceful_timeout": 30.0}
+    found.update(_from_file(os.path.join(directory, config.partition("file:")[2] or config)))
+    for source in (from_environment, line):
+        for name, values in source.items():
+            found[name] = values if name == "bind" else values[-1]
+    for name in _NUMBERS:
+        try:
+            found[name] = float(found[name])
+        except (TypeError, ValueError):
+            del found[name]
+    found["bind"] = [found["bind"]] if isinstance(found["bind"], str) else list(found["bind"])
+    return found
+
+
+def ports(binds: Iterable[Any]) -> list[int]:
+    """The TCP ports among addresses as gunicorn takes them."""
+    found = []
+    for bind in binds:
+        host, colon, port = (
+            str(bind).partition("://")[2].rpartition(":") if "://" in str(bind) else str(bind).rpartition(":")
+        )
+        if host.startswith("unix") or host == "fd":
+            continue
+        if port.isdecimal() and int(port):
+            found.append(int(port))
+        elif not colon:
+            found.append(8000)
+    return found
+
+
+def unix_paths(binds: Iterable[Any], directory: str) -> list[str]:
+    """The Unix sockets among addresses."""
+    paths = [str(bind)[len("unix:") :] for bind in binds if str(bind).startswith("unix:")]
+    return [os.path.join(directory, path[2:] if path.startswith("//") else path) for path in paths]
+
+
+def _default_bind(environ: dict[str, str]) -> str:
+    return f"0.0.0.0:{environ['PORT']}" if environ.get("PORT") else "127.0.0.1:8000"
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
+def _from_words(words: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for word, following in zip(words, [*words[1:], ""]):
+        name, equals, value = word.partition("=")
+        if name in _OPTIONS and (equals or following):
+            found.setdefault(_OPTIONS[name], []).append(value if equals else following)
+        elif word[:2] in _OPTIONS and len(word) > 2 and not word.startswith("--"):
+            found.setdefault(_OPTIONS[word[:2]], []).append(word[2:])
+    return found
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    try:
+        if os.path.getsize(path) > _LARGEST_FILE:
+            return {}
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+    except (OSError, ValueError, SyntaxError, RecursionError):
+        return {}
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in _OPTIONS.values():
+                try:
+                    found[name] = ast.literal_eval(node.value)
+                except ValueError:
+                    found.pop(name, None)
+    return found
