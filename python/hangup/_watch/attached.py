@@ -57,6 +57,11 @@ class Attached:
         """What can be done about it."""
         return Means(restart=bool(self._command or (self.unit and systemd.has_systemctl())))
 
+    @property
+    def is_gone_for_good(self) -> bool:
+        """It had a number only, has ended, and cannot be started again."""
+        return self._pid_file is None and self.unit is None and not self.means.restart
+
     def master(self) -> Optional[Process]:
         """It, if it runs."""
         if self._master is not None:
@@ -130,7 +135,7 @@ class Attached:
         if done.returncode:
             raise CannotDo(f"{command[0]} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
         if self._pid_file is None and self.unit is None:
-            self._master = None  # a new master has a number that nobody told us
+            told("its new number is not known: give --pid-file or --unit")
 
 
 def unit_of(pid: int) -> Optional[str]:

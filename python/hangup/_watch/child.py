@@ -35,6 +35,7 @@ class Child:
     Attributes:
         ended: how it ended.
         status: with what exit status, as a shell has it; None: it runs.
+        is_stopping: it is not to be started any more.
     """
 
     is_child = True
@@ -48,6 +49,7 @@ class Child:
         self.graceful = graceful
         self.ended = "it was not started"
         self.status: Optional[int] = None
+        self.is_stopping = False
         self._master: Optional[Process] = None
         self._family: set[Process] = set()
         self._turn = threading.RLock()
@@ -71,6 +73,7 @@ class Child:
                     setsigdef=[number for number in every if number in (signal.SIGINT, signal.SIGPIPE)],
                 )  # fmt: skip
             except OSError as error:
+                self.status = 127
                 raise CannotDo(f"{command[0]}: {error.strerror or error}") from error
             self.ended, self.status = "", None
             self._master = processes.process(pid) or Process(pid, os.getpid(), "R", 0, 0)
@@ -132,7 +135,9 @@ class Child:
                 self.signal(signal.SIGKILL)
                 if not self.wait(_KILL_TAKES):
                     raise CannotDo("the master cannot be killed")
-        self._end_orphans(told)
+        self.end_orphans(told)
+        if self.is_stopping:
+            raise CannotDo("it is to stop")
         told(f"starting {' '.join(self.command)}")
         self.start()
 
@@ -140,8 +145,11 @@ class Child:
         """Waits for its end; whether it came."""
         return _until(lambda: self.master() is None, seconds)
 
-    def _end_orphans(self, told: Callable[[str], None]) -> None:
-        """Workers leave when their master is gone, if they can: those that hang would keep its port."""
+    def end_orphans(self, told: Callable[[str], None]) -> None:
+        """Sees to it that nobody of its family is left.
+
+        Workers leave when their master is gone, if they can: those that hang would keep its port.
+        """
 
         def left() -> list[Process]:
             self.reap()

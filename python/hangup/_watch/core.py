@@ -102,6 +102,14 @@ class Core:
             self._episode.index = max(0, self._episode.index - 1)
             self._episode.verified_at += rest
 
+    def was_done(self, at: float) -> None:
+        """The last action took until ``at``: its time begins only now."""
+        episode = self._episode
+        if episode is not None and episode.last is not None:
+            episode.verified_at = at + self._patience(episode.key[0], episode.last)
+            if episode.last in (Rung.RESTART, Rung.RELOAD):
+                self._boots_until = episode.verified_at
+
     def could_not_be_done(self) -> None:
         """The last action failed: what is next need not wait for it."""
         if self._episode is not None:
@@ -150,9 +158,11 @@ class Core:
             if key is None:
                 return self._idle(look, raised, seen)
             episode = self._episode = Episode(key, look)
+        measure = seen.get(episode.key)
         reasons = _reasons(episode.key, seen)
-        episode.notice(seen.get(episode.key))
-        if look.at < episode.verified_at and not episode.fell_again(look):
+        episode.notice(measure)
+        is_over_perhaps = measure is None or measure.is_good
+        if is_over_perhaps or (look.at < episode.verified_at and not episode.fell_again(look)):
             return Decision(look.at, "verify", (), reasons, (), episode.last, episode.key[1],
                             episode.verified_at - look.at)  # fmt: skip
         return self._climb(episode, look, reasons)
