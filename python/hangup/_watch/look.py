@@ -203,7 +203,7 @@ class Observer:
         paths = [os.path.dirname(path) or "." for path in self._tails]
         if self._known is not None:
             paths += [f"/proc/{self._known.pid}/cwd", "/tmp"]
-        found = [*outside.full_disks(paths), *self._dependencies.faults(at, is_suspect)]
+        found = [*outside.full_disks(paths), *self._dependencies.faults(is_suspect)]
         known = {fault.kind for fault in found}
         for kind, (said, fault) in self._said.items():
             if at - said < _MINUTE and kind not in known and is_suspect:

@@ -102,8 +102,18 @@ class Watch:
             petter = Petter(self._notifier, self._may_pet)
             try:
                 return self._run(woken)
+            except BaseException:
+                self._abandon()
+                raise
             finally:
                 petter.stop()
+
+    def _abandon(self) -> None:
+        """Nobody would look after the child any more: it ends with the watch."""
+        if isinstance(self._service, Child):
+            self._service.is_stopping = True
+            self._service.signal(signal.SIGTERM)
+            self._service.wait(self._core.settings.graceful)
 
     def _run(self, woken: socket.socket) -> int:
         if isinstance(self._service, Child):

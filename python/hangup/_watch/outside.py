@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from . import processes, sockets
@@ -17,8 +17,6 @@ _PORTS = {
     "redis": 6379, "rediss": 6379, "valkey": 6379, "postgres": 5432, "postgresql": 5432, "amqp": 5672, "amqps": 5671,
     "mongodb": 27017, "nats": 4222, "memcached": 11211,
 }  # fmt: skip
-#: Seconds for which an answer holds: whoever is asked may log it.
-_HOLDS = 10.0
 _CONNECTS_WITHIN = 1.0
 #: Bytes that have to be left.
 _LEAST_SPACE = 1 << 20
@@ -70,22 +68,18 @@ class Dependencies:
     def __init__(self, needs: Iterable[Need]) -> None:
         self._needs = list(needs)
         self._was_up: set[Address] = set()
-        self._told: tuple[Fault, ...] = ()
-        self._asked: Optional[float] = None
+        self._was_asked = False
 
-    def faults(self, at: float, is_suspect: bool) -> tuple[Fault, ...]:
+    def faults(self, is_suspect: bool) -> tuple[Fault, ...]:
         """Those that cannot be. What was only guessed has to have been seen up before.
 
         Args:
-            at: seconds.
-            is_suspect: something seems wrong; otherwise nobody is asked, but for the first time.
+            is_suspect: something seems wrong; otherwise nobody is asked, but for the first time: they may log it.
         """
-        if not is_suspect and self._asked is not None:
+        if not is_suspect and self._was_asked:
             return ()
-        if self._asked is None or at - self._asked >= _HOLDS:
-            self._asked = at
-            self._told = tuple(fault for need in self._needs for fault in self._ask(need))
-        return self._told
+        self._was_asked = True
+        return tuple(fault for need in self._needs for fault in self._ask(need))
 
     def _ask(self, need: Need) -> Iterable[Fault]:
         try:

@@ -131,8 +131,12 @@ def _watch(service: Union[Attached, Child], settings: Settings, output: Output, 
         state = State(path)
     except Taken:
         refuse(f"another watch looks after {service.name}")
+
+    def told(event: dict[str, Any]) -> None:
+        _show(event, output, is_child=service.is_child)
+
     try:
-        return Watch(settings, service, state, lambda told: _show(told, output), dry_run=dry_run).run()
+        return Watch(settings, service, state, told, dry_run=dry_run).run()
     except CannotDo as error:
         refuse(str(error))
     finally:
@@ -160,14 +164,22 @@ def _look_once(service: Union[Attached, Child], settings: Settings, output: Outp
     return FOUND if found or look.faults else 0
 
 
-def _show(told: dict[str, Any], output: Output) -> None:
+def _show(told: dict[str, Any], output: Output, *, is_child: bool) -> None:
+    """A line. That it cannot be written must not end a service: its disk may be full, its reader gone."""
+    import threading
+
     from ..._watch import report
 
-    output.document(told)
-    _say(report.line(told), output)
+    try:
+        output.document(told)
+        _say(report.line(told), output)
+    except BrokenPipeError:
+        if not is_child and threading.current_thread() is threading.main_thread():
+            raise
+    except OSError:
+        pass
 
 
 def _say(text: str, output: Output) -> None:
-    from rich.markup import escape
-
-    output.say(escape(text))
+    if not output.is_json:
+        click.echo(text)
