@@ -138,12 +138,13 @@ class Watched:
 
     @property
     def master(self) -> int:
-        """The number of the gunicorn's master."""
+        """The number of the gunicorn's master, as soon as it is known."""
+        self.wait("note", text="watching process ")
         told = [told for told in self.events("note") if told["reasons"][0].startswith("watching process ")]
-        return int(told[-1]["reasons"][0].rpartition(" ")[2]) if told else 0
+        return int(told[-1]["reasons"][0].rpartition(" ")[2])
 
     def workers(self) -> list[int]:
-        return [one.pid for one in processes.children(self.master)] if self.master else []
+        return [one.pid for one in processes.children(self.master)]
 
     def end(self) -> int:
         """As systemd does it."""
@@ -181,6 +182,13 @@ def service(
     state = ("--state", str(directory / "state.json"))
     with watch(directory, *QUICK, *state, *options, "--", *words, **more) as watched:
         yield watched, port
+
+
+def config(directory: Path, **settings: object) -> Path:
+    """A TOML file with these settings."""
+    path = directory / "watch.toml"
+    path.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+    return path
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from drill import Client, free_port, get, healthy_client, service, strike
+from drill import Client, config, free_port, get, healthy_client, service, strike
 from hangup._demo.server import wait_until
 
 GTHREAD = ("-k", "gthread", "--threads", "8", "--workers", "2", "--timeout", "120")
@@ -69,13 +69,6 @@ def test_a_worker_that_leaks_descriptors_is_recycled_and_nobody_else_notices(
         assert act["worker"] != client.worker
         assert any("no control socket" in text for text in act["skipped"])
         record_property("seconds to recovery", recovered["seconds"])
-
-
-def config(directory: Path, **settings: object) -> Path:
-    """A TOML file with these settings."""
-    path = directory / "watch.toml"
-    path.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
-    return path
 
 
 def test_silent_clients_of_a_stock_gunicorn_are_no_reason_to_drop_the_others(tmp_path: Path) -> None:

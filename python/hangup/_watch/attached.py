@@ -6,14 +6,16 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Optional
 
-from . import processes, systemd
+from . import orphans, processes, systemd
 from .ladder import Means
 from .processes import Process
 
 _RESTARTS_WITHIN = 150.0
+#: Seconds for workers whose master has ended.
+_GRACEFUL = 30.0
 _UNIT = re.compile(r"/([^/]+\.service)$", re.MULTILINE)
 
 
@@ -50,6 +52,7 @@ class Attached:
         self._pid_file = pid_file
         self._command = restart_command
         self._master: Optional[Process] = None
+        self._family: set[Process] = set()
         self.unit = unit or (unit_of(pid) if pid is not None else None)
 
     @property
@@ -107,6 +110,10 @@ class Attached:
         self.ended = "" if found else f"the process that {path} names does not run"
         return found
 
+    def remember(self, workers: Iterable[Process]) -> None:
+        """Who belongs to it, should it end without them."""
+        self._family = set(workers)
+
     def restart(self, told: Callable[[str], None]) -> None:
         """By systemd, or by the command.
 
@@ -119,6 +126,8 @@ class Attached:
         command = (
             shlex.split(self._command) if self._command else ["systemctl", "restart", "--", str(self.unit)]
         )
+        if self._command and self.master() is None:  # systemd ends them itself
+            orphans.end(lambda: self._family, _GRACEFUL, told)
         told(f"running {' '.join(command)}")
         try:
             done = subprocess.run(

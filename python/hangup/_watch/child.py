@@ -7,17 +7,16 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Optional
 
-from . import processes, systemd
+from . import orphans, processes, systemd
 from .attached import CannotDo
 from .ladder import Means
+from .orphans import until
 from .processes import Process
 
 _PR_SET_CHILD_SUBREAPER = 36
-_LOOKS_EVERY = 0.05
 _KILL_TAKES = 5.0
 #: systemd passes sockets to the process with this number: the child's is not known before it is there.
 _WITH_LISTEN_PID = (
@@ -143,32 +142,19 @@ class Child:
 
     def wait(self, seconds: float) -> bool:
         """Waits for its end; whether it came."""
-        return _until(lambda: self.master() is None, seconds)
+        return until(lambda: self.master() is None, seconds)
 
     def end_orphans(self, told: Callable[[str], None]) -> None:
-        """Sees to it that nobody of its family is left.
+        """Sees to it that nobody of its family is left."""
+        orphans.end(self._orphans, self.graceful, told)
 
-        Workers leave when their master is gone, if they can: those that hang would keep its port.
-        """
-
-        def left() -> list[Process]:
-            self.reap()
-            return [one for one in self._family if processes.same(one) is not None]
-
-        if not _until(lambda: not left(), 2 * _KILL_TAKES if left() else 0.0):
-            for orphan in left():
-                told(f"killing worker {orphan.pid}, which outlived its master")
-                os.kill(orphan.pid, signal.SIGKILL)
-            _until(lambda: not left(), _KILL_TAKES)
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(_LOOKS_EVERY)
-    return True
+    def _orphans(self) -> set[Process]:
+        """Those who were known, and those who came to us when their parent had ended."""
+        self.reap()
+        return {
+            *self._family,
+            *(one for one in processes.children(os.getpid()) if processes.is_gunicorn(one.pid)),
+        }
 
 
 def _name(number: int) -> str:

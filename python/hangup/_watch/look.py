@@ -69,7 +69,7 @@ class Observer:
         held = processes.descriptors(master.pid)
         workers, family = self._workers(master)
         self.listeners = self._listeners(master, held, workers)
-        answered = self._probes(master, held)
+        answered = self._probes(master)
         is_suspect = any(probe.outcome != "ok" for probe in answered)
         self._family = {master.pid, *(one.pid for one in family)}
         faults = self._faults(at, held, is_suspect)
@@ -104,9 +104,8 @@ class Observer:
                     len(clients) if held else None, zombies if held else None, control.answers(one.pid),
                 )
             )  # fmt: skip
-        if isinstance(self._service, Child):
-            pids = {worker.pid for worker in found}
-            self._service.remember(one for one in family if one.pid in pids)
+        pids = {worker.pid for worker in found}
+        self._service.remember(one for one in family if one.pid in pids)
         return found, family
 
     def _tcp_ports(self) -> list[int]:
@@ -122,31 +121,30 @@ class Observer:
         self.ports = ports or self.ports
         return found
 
-    def _probes(self, master: Process, held: dict[int, str]) -> tuple[Probe, ...]:
+    def _probes(self, master: Process) -> tuple[Probe, ...]:
         settings = self._settings
         if settings.probe == "off":
             return ()
-        if held and not self.listeners:
-            return (Probe("http", "unanswered", "gunicorn does not listen yet"),)
-        place = self._place(held)
+        place = self._place(master)
         if place is None:
-            return ()
+            return (Probe("http", "unanswered", "gunicorn does not listen yet"),)
         first = probes.http(place, settings.timeout)
         if settings.websocket == "off" or first.outcome == "unanswered":
             return (first,)
         return (first, *self._websocket_probe(place))
 
-    def _place(self, held: dict[int, str]) -> Optional[probes.Where]:
+    def _place(self, master: Process) -> Optional[probes.Where]:
+        """Whom to ask; None while it does not listen: somebody else may answer at its port."""
         settings = self._settings
-        if settings.probe:
-            return probes.where(settings.probe, settings.host)
+        address: Optional[sockets.Address] = None
         if self.listeners:
             address = sockets.reachable(self.listeners[0].address)
-            host = settings.host or (
-                "localhost" if isinstance(address, str) else f"{address[0]}:{address[1]}"
-            )
-            return probes.Where(address, "/", host)
-        return None
+        elif self.ports and not processes.may_be_looked_into(master.pid):
+            address = ("127.0.0.1", self.ports[0])
+        if address is None or settings.probe:
+            return probes.where(settings.probe, settings.host) if address is not None else None
+        host = settings.host or ("localhost" if isinstance(address, str) else f"{address[0]}:{address[1]}")
+        return probes.Where(address, "/", host)
 
     def _websocket_probe(self, place: probes.Where) -> tuple[Probe, ...]:
         """What was never opened is not missed, unless it was asked for."""
@@ -209,5 +207,6 @@ class Observer:
             if at - said < _MINUTE and kind not in known and is_suspect:
                 found.append(fault)
         if is_suspect and not (held and self.listeners):
-            found += outside.taken_ports(self.ports, {*self._family, os.getpid()})
+            orphans = {one.pid for one in processes.children(os.getpid())}
+            found += outside.taken_ports(self.ports, {*self._family, *orphans, os.getpid()})
         return tuple(found)

@@ -88,6 +88,7 @@ class Watch:
         self._outcome: Optional[str] = None
         self._before: tuple[Any, ...] = ()
         self._faults: tuple[str, ...] = ()
+        self._watched = (0, 0)
         self._last = "watching"
         self._is_ready = False
         self._is_reloading = False
@@ -240,7 +241,8 @@ class Watch:
 
     def _remember(self, look: Look) -> None:
         master = self._service.master()
-        if master is not None and self._state.masters.get(master.pid) != master.started:
+        if master is not None and (master.pid, master.started) != self._watched:
+            self._watched = master.pid, master.started
             self._state.remember_master(master.pid, master.started)
             self._save()
             self._told(report.note(f"watching process {master.pid}"))

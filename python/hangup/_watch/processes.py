@@ -94,6 +94,17 @@ def descriptors(pid: int) -> dict[int, str]:
     return found
 
 
+def may_be_looked_into(pid: int) -> bool:
+    """Whether what it has open is told to this user; also if it has ended."""
+    try:
+        os.listdir(f"/proc/{pid}/fd")
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def descriptor_limit(pid: int) -> int:
     """RLIMIT_NOFILE; 0 if there is none, or it may not be read."""
     found = _LIMIT.search(read(f"/proc/{pid}/limits"))
@@ -127,11 +138,12 @@ def heartbeat(pid: int, held: dict[int, str], now: Optional[float] = None) -> Op
 
 def is_gunicorn(pid: int) -> bool:
     """Whether its command line says so: the script, the module, or the title that setproctitle gives."""
-    words = command_line(pid)
+    words = command_line(pid)[:4]
     if words and words[0].startswith("gunicorn: "):
         return True
-    names = [os.path.basename(word) for word in words[:4]]
-    return "gunicorn" in names or any(name.startswith("gunicorn") and "-" not in name for name in names[:2])
+    return any(
+        os.path.basename(word) == "gunicorn" or word.endswith("/gunicorn/__main__.py") for word in words
+    )
 
 
 def masters() -> list[Process]:

@@ -55,13 +55,15 @@ def listeners_of(pid: int, held: dict[int, str]) -> list[Listener]:
 
 def holder(port: int) -> Optional[int]:
     """The process that listens at a TCP port; None if there is none; 0 if it may not be known."""
-    wanted = {one.inode for one in tcp_listeners() if one.address[1] == port}
-    if not wanted:
-        return None
-    for pid in processes.pids():
+    wanted = _inodes_at(port)
+    for pid in processes.pids() if wanted else ():
         if wanted & processes.inodes(processes.descriptors(pid)):
             return pid
-    return 0
+    return 0 if wanted & _inodes_at(port) else None
+
+
+def _inodes_at(port: int) -> set[int]:
+    return {one.inode for one in tcp_listeners() if one.address[1] == port}
 
 
 def _address(text: str) -> tuple[str, int]:
