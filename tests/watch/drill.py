@@ -173,10 +173,10 @@ def service(
     directory: Path, *gunicorn: str, options: tuple[str, ...] = (), port: int = 0, limit: int = 0, **more: str
 ) -> Iterator[tuple[Watched, int]]:
     """A watch with its own gunicorn, and the port at which that answers."""
-    (directory / "app.py").write_text(APP)
+    (directory / "served.py").write_text(APP)
     port = port or free_port()
     words = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--error-logfile", str(directory / "errors"),
-             "--graceful-timeout", "5", *gunicorn, "app:app"]  # fmt: skip
+             "--graceful-timeout", "5", *gunicorn, "served:app"]  # fmt: skip
     if limit:
         words = ["prlimit", f"--nofile={limit}", *words]
     state = ("--state", str(directory / "state.json"))

@@ -31,7 +31,7 @@ def test_a_worker_that_hangs_in_c_is_replaced_and_nobody_else_notices(
 ) -> None:
     if "gevent" in worker:
         pytest.importorskip("gevent")
-    options = ("--hung-after", "3", "--config", str(config(tmp_path, hung_patience=1.0)))
+    options = ("--hung-after", "2.5", "--config", str(config(tmp_path, hung_patience=1.0)))
     with service(tmp_path, *worker, options=options, version=version) as (watched, port):
         with healthy_client(port) as client:
             strike(port, "/hang?", client.worker, lambda answer: answer is None)
@@ -100,6 +100,7 @@ def test_an_application_that_crashes_at_boot_is_given_up_within_the_budget(tmp_p
         (tmp_path / "decisions").unlink()
 
 
+@pytest.mark.slow
 def test_while_somebody_else_has_the_port_nothing_is_started_again(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]

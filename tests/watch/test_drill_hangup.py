@@ -101,6 +101,7 @@ def test_of_a_flood_of_silent_clients_each_is_closed_and_nobody_else(tmp_path: P
                 one.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_leaks_is_drained_and_its_clients_are_told_to_come_back(tmp_path: Path) -> None:
     """The clients of the other worker do not notice."""
     config = tmp_path / "watch.toml"
@@ -126,6 +127,7 @@ def test_a_worker_that_leaks_is_drained_and_its_clients_are_told_to_come_back(tm
                 one.end()
 
 
+@pytest.mark.slow
 def test_what_would_be_done_is_said_and_not_done(tmp_path: Path) -> None:
     """A dry run beside the real one: nobody is closed by it, and it does not go up the ladder."""
     with guarded_service(tmp_path, 1, "--zombies", "1000") as (watched, port):

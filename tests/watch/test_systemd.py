@@ -87,6 +87,7 @@ def test_a_service_is_ready_when_it_answers_and_is_petted_until_it_stops(
     assert {pid for _, pid, _ in manager.messages} == {watched.process.pid}
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_answer_is_not_petted(tmp_path: Path) -> None:
     manager = Manager(f"@hangup-hung-{os.getpid()}")
     environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
@@ -108,6 +109,7 @@ def _petted_late(manager: Manager) -> bool:
     return time.monotonic() - pets[-1] > 1.0
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_waited_for_and_the_start_gets_more_time(tmp_path: Path) -> None:
     manager = Manager(f"@hangup-port-{os.getpid()}")
     try:

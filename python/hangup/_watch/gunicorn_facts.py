@@ -39,7 +39,8 @@ def facts(words: list[str], environ: dict[str, str], directory: str) -> dict[str
             found[name] = float(found[name])
         except (TypeError, ValueError):
             del found[name]
-    found["bind"] = [found["bind"]] if isinstance(found["bind"], str) else list(found["bind"])
+    binds = found["bind"]
+    found["bind"] = list(binds) if isinstance(binds, (list, tuple)) else [str(binds)]
     return found
 
 
@@ -47,9 +48,8 @@ def ports(binds: Iterable[Any]) -> list[int]:
     """The TCP ports among addresses as gunicorn takes them."""
     found = []
     for bind in binds:
-        host, colon, port = (
-            str(bind).partition("://")[2].rpartition(":") if "://" in str(bind) else str(bind).rpartition(":")
-        )
+        text = str(bind)
+        host, colon, port = text[text.find("://") + 3 if "://" in text else 0 :].rpartition(":")
         if host.startswith("unix") or host == "fd":
             continue
         if port.isdecimal() and int(port):

@@ -89,7 +89,7 @@ class State:
                 self._take(json.load(file))
         except FileNotFoundError:
             pass
-        except (ValueError, TypeError, AttributeError, OverflowError):
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
             self.problem = f"{path}: not what a watch writes; it starts anew"
 
     def _take(self, told: dict[str, Any]) -> None:
