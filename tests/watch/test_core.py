@@ -247,10 +247,10 @@ LOOKS = st.builds(
     ).map(tuple),
 )  # fmt: skip
 #: The same look for a while, so that something is raised.
-STORIES = st.lists(st.tuples(LOOKS, st.integers(1, 30)), max_size=30)
+STORIES = st.lists(st.tuples(LOOKS, st.integers(1, 30)), max_size=20)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STORIES, st.integers(0, 3), st.booleans())
 def test_whatever_happens_there_are_never_more_restarts_than_the_budget(
     story: list[tuple[dict[str, Any], int]], most: int, at_once: bool
@@ -267,7 +267,7 @@ def test_whatever_happens_there_are_never_more_restarts_than_the_budget(
             assert len([other for other in times_of if at - 300.0 < other <= at]) <= budget
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STORIES)
 def test_whatever_happens_nothing_harsher_is_tried_before_the_milder_had_its_time(
     story: list[tuple[dict[str, Any], int]],
@@ -285,7 +285,7 @@ def test_whatever_happens_nothing_harsher_is_tried_before_the_milder_had_its_tim
             assert after.at - before.at >= before.seconds, (before, after)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STORIES)
 def test_only_what_is_allowed_for_a_raised_symptom_is_done(story: list[tuple[dict[str, Any], int]]) -> None:
     drive = Drive()

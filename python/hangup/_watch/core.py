@@ -99,21 +99,20 @@ class Core:
     def was_not_done(self, rest: float) -> None:
         """The last action was not carried out (a dry run): nothing harsher follows; it waits ``rest`` seconds."""
         if self._episode is not None:
-            self._episode.index = max(0, self._episode.index - 1)
-            self._episode.verified_at += rest
+            self._episode.undo(rest)
 
     def was_done(self, at: float) -> None:
         """The last action took until ``at``: its time begins only now."""
         episode = self._episode
         if episode is not None and episode.last is not None:
-            episode.verified_at = at + self._patience(episode.key[0], episode.last)
+            episode.wait_until(at + self._patience(episode.key[0], episode.last))
             if episode.last in (Rung.RESTART, Rung.RELOAD):
                 self._boots_until = episode.verified_at
 
     def could_not_be_done(self) -> None:
         """The last action failed: what is next need not wait for it."""
         if self._episode is not None:
-            self._episode.verified_at = 0.0
+            self._episode.wait_until(0.0)
 
     def _feed(self, look: Look) -> dict[Key, Measure]:
         seen = dict(measures(look, self.settings))
@@ -200,7 +199,7 @@ class Core:
             against = objection(symptom, rung, patient, episode.tried, self.means)
             if against is not None:
                 skipped.append(f"{rung.name.lower()}: {against}")
-                episode.index += 1
+                episode.skip()
                 continue
             wait, why = self._obstacle(symptom, rung, look)
             if why:
@@ -235,17 +234,12 @@ class Core:
     ) -> Decision:
         treated = patient.pid if patient is not None and rung < Rung.RELOAD else None
         patience = self._patience(episode.key[0], rung)
-        episode.last = rung
-        episode.verified_at = look.at + patience
-        if treated is not None:
-            episode.tried |= {(rung, treated)}
-        if rung is Rung.RESTART:  # the last rung: tried again while the budget lasts
+        episode.note_tried(rung, treated, look.at + patience)
+        if rung is Rung.RESTART:
             self.restarts.spend(look.at)
             self.backoff.attempt(look.at, self._chance.uniform(-JITTER, JITTER))
-        else:
-            episode.index += 1
-            if rung is not Rung.CLOSE:
-                self.recycles.spend(look.at)
+        elif rung is not Rung.CLOSE:
+            self.recycles.spend(look.at)
         if rung in (Rung.RESTART, Rung.RELOAD):
             self._boots_until, self.has_answered = episode.verified_at, False
         return Decision(look.at, "act", (), reasons, skipped, rung, treated, patience)

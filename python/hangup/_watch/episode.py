@@ -36,6 +36,28 @@ class Episode:
         """Its rungs, from mild to harsh."""
         return LADDERS[self.key[0]]
 
+    def skip(self) -> None:
+        """The next rung cannot be had."""
+        self.index += 1
+
+    def note_tried(self, rung: Rung, pid: Optional[int], until: float) -> None:
+        """A rung is tried on a worker or on the service, and has its time. The last one may be tried again."""
+        self.last = rung
+        self.wait_until(until)
+        if pid is not None:
+            self.tried |= {(rung, pid)}
+        if rung is not Rung.RESTART:
+            self.skip()
+
+    def undo(self, rest: float) -> None:
+        """What was tried last was not, and is due again after ``rest`` seconds more."""
+        self.index = max(0, self.index - 1)
+        self.wait_until(self.verified_at + rest)
+
+    def wait_until(self, at: float) -> None:
+        """What was tried last has its time until then."""
+        self.verified_at = at
+
     def notice(self, measure: Optional[Measure]) -> None:
         """Remembers whether it was good for a moment after something had been done."""
         if self.last is not None and measure is not None and measure.is_good:
