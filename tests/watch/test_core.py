@@ -11,7 +11,7 @@ from hangup._watch.core import Core, Decision
 from hangup._watch.hysteresis import Gauge
 from hangup._watch.ladder import LADDERS, Means, Rung
 from hangup._watch.settings import Settings
-from hangup._watch.signals import Fault, Look, Probe, Worker
+from hangup._watch.signals import Fault, Look, Probe, Rate, Worker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -206,8 +206,8 @@ def test_without_means_to_restart_it_says_so() -> None:
 
 def test_errors_and_violations_are_told_and_not_treated() -> None:
     drive = Drive()
-    drive.until("hold", rates=(("errors", 500.0), ("violations", 100.0)))
-    held = drive.see(2, rates=(("errors", 500.0), ("violations", 100.0)))
+    drive.until("hold", rates=(Rate("errors", 500.0), Rate("violations", 100.0)))
+    held = drive.see(2, rates=(Rate("errors", 500.0), Rate("violations", 100.0)))
     assert drive.acts == []
     assert any("500 errors a minute" in text for text in held.reasons)
 

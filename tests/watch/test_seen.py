@@ -132,7 +132,7 @@ def test_a_log_says_how_much_goes_wrong_and_whose_it_is() -> None:
         b"Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
         b"  Traceback (most recent call last): quoted\n"
     )
-    assert said.errors == 2
+    assert said.errors.number == 2
     assert set(said.outside) == {"disk", "dependency"}
     assert logs.judge(b"ConnectionError: a client has left\n").outside == {}
 

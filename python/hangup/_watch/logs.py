@@ -10,9 +10,10 @@ import re
 import stat
 from typing import NamedTuple, Optional
 
+from .families import Errors, errors
+
 _MOST_READ = 1 << 20
 _MOST_FILES = 4
-_TRACEBACK = re.compile(rb"^Traceback \(most recent call last\):", re.MULTILINE)
 #: What a line says if something outside is broken.
 _OUTSIDE = {
     "disk": re.compile(rb"No space left on device|Disk quota exceeded"),
@@ -31,11 +32,11 @@ class Said(NamedTuple):
     """What was new in the logs.
 
     Attributes:
-        errors: tracebacks.
+        errors: those that are not clients' noise.
         outside: by kind, the first line that says that something outside is broken.
     """
 
-    errors: int
+    errors: Errors
     outside: dict[str, str]
 
 
@@ -84,7 +85,7 @@ def judge(data: bytes) -> Said:
             end = data.find(b"\n", found.start())
             line = data[found.start() : end if end >= 0 else None]
             outside[kind] = line[:200].decode("utf-8", "replace")
-    return Said(len(_TRACEBACK.findall(data)), outside)
+    return Said(errors(data) if data else Errors(0), outside)
 
 
 def files_of(pid: int, held: dict[int, str]) -> list[str]:

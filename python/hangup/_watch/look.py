@@ -12,7 +12,7 @@ from .attached import Attached
 from .child import Child
 from .processes import Process
 from .settings import Settings
-from .signals import Fault, Look, Probe, Worker
+from .signals import Fault, Look, Probe, Rate, Worker
 
 Service = Union[Attached, Child]
 
@@ -160,7 +160,7 @@ class Observer:
             self._websocket = place._replace(path=path)
         return (answered,)
 
-    def _read_logs(self, master: Optional[Process], at: float) -> tuple[tuple[str, float], ...]:
+    def _read_logs(self, master: Optional[Process], at: float) -> tuple[Rate, ...]:
         if self._settings.error_log:
             paths = [self._settings.error_log]
         elif master is not None:
@@ -171,15 +171,16 @@ class Observer:
             self._tails.setdefault(path, logs.Tail(path))
         if not self._tails:
             return ()
-        errors = 0
+        errors, example = 0, ""
         for tail in list(self._tails.values()):
             said = logs.judge(tail.new())
-            errors += said.errors
+            errors += said.errors.number
+            example = said.errors.example or example
             for kind, line in said.outside.items():
                 self._said[kind] = at, Fault(kind, f"{os.path.basename(tail.path)} says: {line}")
-        return (("errors", self._rate("errors", at, errors)),)
+        return (Rate("errors", self._rate("errors", at, errors), example),)
 
-    def _read_counters(self, master: Optional[Process], at: float) -> tuple[tuple[str, float], ...]:
+    def _read_counters(self, master: Optional[Process], at: float) -> tuple[Rate, ...]:
         if master is None:
             return ()
         try:
@@ -188,7 +189,7 @@ class Observer:
             return ()
         new = 0 if self._violations is None else max(0, total - self._violations)
         self._violations = total
-        return (("violations", self._rate("violations", at, new)),)
+        return (Rate("violations", self._rate("violations", at, new)),)
 
     def _rate(self, name: str, at: float, new: int) -> float:
         counted = self._counts.setdefault(name, collections.deque())

@@ -35,8 +35,12 @@ def measures(look: Look, settings: Settings) -> Iterator[tuple[Key, Measure]]:
         for kind, measure in _worker(worker, settings):
             yield (kind, worker.pid), measure
     limits = {"errors": settings.errors_per_minute, "violations": settings.violations_per_minute}
-    for name, rate in look.rates:
-        yield (name, None), _threshold(rate, limits[name], settings.relief, f"{rate:.0f} {name} a minute")
+    for rate in look.rates:
+        text = f"{rate.per_minute:.0f} {rate.name} a minute" + (
+            f", as {rate.example}" if rate.example else ""
+        )
+        measure = _threshold(rate.per_minute, limits[rate.name], settings.relief, text)
+        yield (rate.name, None), measure
 
 
 def _probes(look: Look) -> Iterator[tuple[Key, Measure]]:

@@ -60,6 +60,20 @@ class Fault(NamedTuple):
     text: str
 
 
+class Rate(NamedTuple):
+    """How often something happens.
+
+    Attributes:
+        name: ``errors`` in the log, or ``violations`` that hangup prevented.
+        per_minute: in the last minute.
+        example: one of them, for people.
+    """
+
+    name: str
+    per_minute: float
+    example: str = ""
+
+
 class Look(NamedTuple):
     """A service at one moment.
 
@@ -71,7 +85,7 @@ class Look(NamedTuple):
         probes: what was asked.
         workers: its workers.
         faults: what is wrong outside.
-        rates: events per minute: ``errors`` in the log, ``violations`` that hangup prevented.
+        rates: what happens again and again.
     """
 
     at: float
@@ -81,4 +95,4 @@ class Look(NamedTuple):
     probes: tuple[Probe, ...] = ()
     workers: tuple[Worker, ...] = ()
     faults: tuple[Fault, ...] = ()
-    rates: tuple[tuple[str, float], ...] = ()
+    rates: tuple[Rate, ...] = ()
