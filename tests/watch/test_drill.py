@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,3 +229,19 @@ def test_a_watch_that_cannot_write_its_decisions_goes_on(small_disk: Path) -> No
         assert not wait_until(lambda: watched.process.poll() is not None, 4)
         ballast.unlink()
         watched.wait("recovered", 30)
+
+
+@pytest.mark.slow
+def test_a_watch_that_may_not_look_into_a_service_still_asks_it(tmp_path: Path) -> None:
+    """As for another user's: nothing is concluded from what is hidden."""
+    if os.geteuid() or shutil.which("setpriv") is None:
+        pytest.skip("needs root, and setpriv to be less than that")
+    with service(tmp_path, *GTHREAD) as (watched, port):
+        assert wait_until(lambda: get(port) is not None, 30)
+        code = "import sys; from hangup._cli import main; sys.argv[0] = 'hangup'; sys.exit(main())"
+        once = [sys.executable, "-c", code, "watch", "--once", "-f", "json", "--pid", str(watched.master)]
+        bound = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        done = subprocess.run([*bound, *once], capture_output=True, text=True, check=False, cwd=tmp_path)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["findings"], told["service"]["faults"]) == (0, [], []), told
+        assert told["service"]["probes"]["http"]["outcome"] == "ok"

@@ -62,6 +62,7 @@ class Observer:
         master = self._service.master()
         rates = self._read_logs(master, at) + self._read_counters(master, at)
         if master is None:
+            self.listeners = []
             faults = self._faults(at, None, True)
             ended = self._service.ended
             return Look(at, False, self._service.is_starting, ended, faults=faults, rates=rates)
@@ -207,7 +208,8 @@ class Observer:
         for kind, (said, fault) in self._said.items():
             if at - said < _MINUTE and kind not in known and is_suspect:
                 found.append(fault)
-        if is_suspect and not (held and self.listeners):
+        is_known = held is None or self._known is None or processes.may_be_looked_into(self._known.pid)
+        if is_suspect and is_known and not self.listeners:
             orphans = {one.pid for one in processes.children(os.getpid())}
             found += outside.taken_ports(self.ports, {*self._family, *orphans, os.getpid()})
         return tuple(found)

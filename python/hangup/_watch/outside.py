@@ -108,6 +108,8 @@ def full_disks(paths: Iterable[str]) -> tuple[Fault, ...]:
             state, device = os.statvfs(path), os.stat(path).st_dev
         except OSError:
             continue
+        if state.f_flag & os.ST_RDONLY:  # an image: it has no space by design
+            continue
         if state.f_blocks and state.f_bavail * state.f_frsize < _LEAST_SPACE:
             found[device] = Fault("disk", f"{path}: no space is left on its file system")
         elif state.f_files and not state.f_favail:

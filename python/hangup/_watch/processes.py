@@ -97,7 +97,8 @@ def descriptors(pid: int) -> dict[int, str]:
 def may_be_looked_into(pid: int) -> bool:
     """Whether what it has open is told to this user; also if it has ended."""
     try:
-        os.listdir(f"/proc/{pid}/fd")
+        for name in os.listdir(f"/proc/{pid}/fd")[:1]:
+            os.readlink(f"/proc/{pid}/fd/{name}")
     except PermissionError:
         return False
     except OSError:

@@ -101,7 +101,9 @@ def _service(
 ) -> Union[Attached, Child]:
     from ..._watch.attached import Attached
     from ..._watch.child import Child
+    from ..._watch.processes import command_line as command_line_of
     from ..._watch.processes import masters, process
+    from ..._watch.report import clean
     from ..._watch.systemd import has_systemctl
 
     if command_line:
