@@ -176,6 +176,25 @@ def test_a_dependency_that_is_away_does_not_keep_a_hung_worker() -> None:
     assert drive.acts == [(Rung.RECYCLE, 1)]
 
 
+def test_a_symptom_that_has_to_wait_does_not_keep_another_from_being_treated() -> None:
+    drive = Drive()
+    drive.see()
+    away = (Fault("dependency", "away"),)
+    drive.until("hold", probes=SILENT, faults=away)
+    drive.until("act", probes=SILENT, faults=away, workers=(worker(1), worker(2, beat=60.0)))
+    assert drive.acts == [(Rung.RECYCLE, 2)]
+    drive.until("recovered", probes=SILENT, faults=away, workers=(worker(1), worker(3)))
+    assert any("unanswered is over" in drive.until("recovered").reasons[0] for _ in range(1))
+
+
+def test_a_dead_service_is_restarted_though_no_worker_may_be_recycled_any_more() -> None:
+    drive = Drive(recycles=Budget(1, 600.0, [0.0]))
+    drive.see()
+    act = drive.until("act", probes=SILENT)
+    assert act.rung is Rung.RESTART
+    assert any("budget" in text for text in act.skipped)
+
+
 def test_with_a_full_disk_only_silent_connections_are_closed() -> None:
     drive = Drive()
     full = (Fault("disk", "/var/log: no space is left"),)

@@ -84,6 +84,7 @@ class Core:
         self._chance = chance or random.Random()
         self._gauges: dict[Key, Gauge] = {}
         self._episode: Optional[Episode] = None
+        self._waiting: dict[Key, Episode] = {}
         self._given_up: set[Key] = set()
 
     def decide(self, look: Look) -> Decision:
@@ -152,11 +153,30 @@ class Core:
         if episode is not None and episode.key not in raised and not self._is_booting(episode, look):
             self._episode = None
             return self._end(episode, look)
-        if episode is None:
-            key = next((key for key in raised if key not in self._given_up), None)
-            if key is None:
-                return self._idle(look, raised, seen)
-            episode = self._episode = Episode(key, look)
+        over = next((key for key in self._waiting if key not in raised), None)
+        if episode is None and over is not None:
+            return self._end(self._waiting.pop(over), look)
+        return self._treat_most_urgent(look, raised, seen)
+
+    def _treat_most_urgent(self, look: Look, raised: list[Key], seen: dict[Key, Measure]) -> Decision:
+        """The symptom that is being treated, then the others; those for which nothing can be done now have to wait."""
+        treated = [self._episode.key] if self._episode is not None else []
+        held: Optional[Decision] = None
+        for key in [*treated, *(key for key in raised if key not in treated)]:
+            if key in self._given_up:
+                continue
+            episode = self._episode or self._waiting.pop(key, None) or Episode(key, look)
+            self._episode = episode
+            decision = self._go_on(episode, look, seen)
+            if decision.kind != "hold":
+                return decision
+            held = held or decision
+            if key not in self._given_up:
+                self._waiting[key] = episode
+            self._episode = None
+        return held or self._idle(look, raised, seen)
+
+    def _go_on(self, episode: Episode, look: Look, seen: dict[Key, Measure]) -> Decision:
         measure = seen.get(episode.key)
         reasons = _reasons(episode.key, seen)
         episode.notice(measure)
@@ -202,6 +222,12 @@ class Core:
                 episode.skip()
                 continue
             wait, why = self._obstacle(symptom, rung, look)
+            if (
+                wait and symptom == "unanswered" and rung is not Rung.RESTART
+            ):  # a restart has a budget of its own
+                skipped.append(f"{rung.name.lower()}: {why[0]}")
+                episode.skip()
+                continue
             if why:
                 return Decision(look.at, "hold", (), (*reasons, *why), tuple(skipped), None, pid, wait)
             return self._act(episode, rung, patient, look, reasons, tuple(skipped))

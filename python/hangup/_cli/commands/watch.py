@@ -113,9 +113,11 @@ def _service(
     if not (pid or pid_file or unit):
         found = masters()
         if len(found) != 1:
-            numbers = ", ".join(str(one.pid) for one in found)
+            lines = [
+                f"\n  --pid {one.pid}  {clean(' '.join(command_line_of(one.pid)))[:100]}" for one in found
+            ]
             refuse(
-                f"which gunicorn? --pid {numbers}" if found else "no gunicorn runs here that could be watched"
+                f"which gunicorn?{''.join(lines)}" if found else "no gunicorn runs here that could be watched"
             )
         pid = found[0].pid
     if pid and process(pid) is None:
