@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from drill import config
@@ -81,7 +82,7 @@ def test_what_gunicorn_was_told_is_read_from_where_it_was_told(tmp_path: Path) -
         "os.abort()\n"
     )
     found = gunicorn_facts.facts(["gunicorn", "app:app"], {}, str(tmp_path))
-    assert (found["timeout"], found["graceful_timeout"]) == (300.0, 30.0)
+    assert (found["timeout"], found.get("graceful_timeout")) == (300.0, None)
     assert gunicorn_facts.ports(found["bind"]) == [9000]
     assert gunicorn_facts.unix_paths(found["bind"], "/") == ["/run/app.sock"]
     line = ["gunicorn", "-t", "60", "-b:8080", "--bind=[::1]:8081", "app:app"]
@@ -94,8 +95,29 @@ def test_what_gunicorn_was_told_is_read_from_where_it_was_told(tmp_path: Path) -
 def test_a_gunicorn_configuration_that_cannot_be_read_is_no_obstacle(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "gunicorn.conf.py").write_bytes(text)
     found = gunicorn_facts.facts(["gunicorn"], {"GUNICORN_CMD_ARGS": "'"}, str(tmp_path))
-    assert found["graceful_timeout"] == 30.0
+    assert "timeout" not in found
     gunicorn_facts.ports(found["bind"])
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout"),
+    [
+        ("workers = 2", 30.0),
+        ("timeout = 45", 45.0),
+        ("timeout = 45\nif workers:\n    timeout = 600", None),
+        ("timeout = int(os.environ['T'])", None),
+        ("from base import *", None),
+        ("from hangup.gunicorn import *", 30.0),
+        ("timeout: int = 600", None),
+    ],
+)
+def test_a_timeout_that_may_be_computed_is_not_known(
+    tmp_path: Path, text: str, timeout: Optional[float]
+) -> None:
+    """So that nobody takes an idle worker for a hung one."""
+    (tmp_path / "gunicorn.conf.py").write_text(text)
+    assert gunicorn_facts.facts(["gunicorn"], {}, str(tmp_path)).get("timeout") == timeout
+    assert gunicorn_facts.facts(["gunicorn", "-t9"], {}, str(tmp_path)).get("timeout") == 9.0
 
 
 def run(*words: str, directory: str) -> subprocess.CompletedProcess[str]:

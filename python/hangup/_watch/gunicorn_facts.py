@@ -15,11 +15,15 @@ _OPTIONS = {
     "--bind": "bind", "-p": "pidfile", "--pid": "pidfile", "-c": "config", "--config": "config",
 }  # fmt: skip
 _NUMBERS = ("timeout", "graceful_timeout")
+#: It sets neither.
+_OURS = "python:hangup.gunicorn"
 _LARGEST_FILE = 1 << 20
 
 
 def facts(words: list[str], environ: dict[str, str], directory: str) -> dict[str, Any]:
     """Of ``timeout``, ``graceful_timeout``, ``bind`` (a list) and ``pidfile``, those that are known.
+
+    A default holds only where nothing can have changed it.
 
     Args:
         words: the command line.
@@ -30,7 +34,7 @@ def facts(words: list[str], environ: dict[str, str], directory: str) -> dict[str
     from_environment = _from_words(_split(environ.get("GUNICORN_CMD_ARGS", "")))
     config = [*line.get("config", []), *from_environment.get("config", []), "gunicorn.conf.py"][0]
     found: dict[str, Any] = {"bind": _default_bind(environ), "timeout": 30.0, "graceful_timeout": 30.0}
-    found.update(_from_file(os.path.join(directory, config.partition("file:")[2] or config)))
+    found.update(_from_config(config, directory))
     for source in (from_environment, line):
         for name, values in source.items():
             found[name] = values if name == "bind" else values[-1]
@@ -87,21 +91,46 @@ def _from_words(words: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _from_file(path: str) -> dict[str, Any]:
+def _from_config(config: str, directory: str) -> dict[str, Any]:
+    """What a configuration says; a setting that it may compute is None."""
+    if config.startswith("python:"):
+        return {} if config == _OURS else dict.fromkeys(_NUMBERS)
+    path = os.path.join(directory, config.partition("file:")[2] or config)
     try:
         if os.path.getsize(path) > _LARGEST_FILE:
-            return {}
+            return dict.fromkeys(_NUMBERS)
         with open(path, encoding="utf-8") as file:
             tree = ast.parse(file.read())
-    except (OSError, ValueError, SyntaxError, RecursionError):
+    except FileNotFoundError:
         return {}
-    found = {}
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return dict.fromkeys(_NUMBERS)
+    return _from_tree(tree)
+
+
+def _from_tree(tree: ast.Module) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    plain = set()
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
             if name in _OPTIONS.values():
-                try:
-                    found[name] = ast.literal_eval(node.value)
-                except ValueError:
-                    found.pop(name, None)
-    return found
+                plain.add(id(node.targets[0]))
+                found[name] = _literal(node.value)
+    for part in ast.walk(tree):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) and id(part) not in plain:
+            found.update({part.id: None} if part.id in _NUMBERS else {})
+        if (
+            isinstance(part, ast.ImportFrom)
+            and part.names[0].name == "*"
+            and part.module != "hangup.gunicorn"
+        ):
+            found.update(dict.fromkeys(_NUMBERS))
+    return {name: value for name, value in found.items() if value is not None or name in _NUMBERS}
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None

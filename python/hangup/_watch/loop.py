@@ -42,6 +42,8 @@ _FAILED = 1
 _MARGIN = 15.0
 _EXTENDS_EVERY = 5.0
 _RESTS = 60.0
+#: Seconds without a heartbeat, where gunicorn's own timeout is not known: idle sync workers beat twice in that.
+_LONG = 300.0
 
 
 class Watch:
@@ -235,7 +237,7 @@ class Watch:
         settings = self._settings
         self._core.settings = replace(
             settings,
-            hung_after=settings.hung_after or max(30.0, facts.get("timeout", 30.0)),
+            hung_after=settings.hung_after or max(30.0, facts.get("timeout", _LONG)),
             graceful=settings.graceful or facts.get("graceful_timeout", 30.0) + 10.0,
         )
 

@@ -31,7 +31,8 @@ class Settings:
         raise_after, raise_of: a symptom is raised by so many bad looks of so many.
         clear_after: and cleared by so many good ones, in a row.
         relief: what share of a threshold is good again.
-        hung_after: seconds without a heartbeat; 0: 30, or gunicorn's own timeout if that is longer.
+        hung_after: seconds without a heartbeat; 0: gunicorn's own timeout, at least 30, or 300 if it cannot be known.
+            Less than half of gunicorn's timeout takes idle sync workers for hung ones.
         silent_for: seconds after which a silent client is a zombie.
         zombies: how many in a worker are too many.
         descriptors: what share of the limit is too much.
