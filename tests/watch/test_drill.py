@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,13 @@ from pathlib import Path
 import pytest
 from drill import Client, config, free_port, get, healthy_client, service, strike
 from hangup._demo.server import wait_until
+from hangup._watch import processes
+from hangup._watch.attached import Attached
+from hangup._watch.core import Decision
+from hangup._watch.ladder import Rung
+from hangup._watch.remedies import Remedies
+from hangup._watch.settings import Settings
+from hangup._watch.signals import Look
 
 GTHREAD = ("-k", "gthread", "--threads", "8", "--workers", "2", "--timeout", "120")
 GEVENT = ("-k", "gevent", "--workers", "2", "--timeout", "120")
@@ -29,7 +37,7 @@ STACKS = [
 
 @pytest.mark.parametrize(("version", "worker"), STACKS)
 def test_a_worker_that_hangs_in_c_is_replaced_and_nobody_else_notices(
-    tmp_path: Path, version: str, worker: tuple[str, ...], record_property: pytest.FixtureRequest
+    tmp_path: Path, version: str, worker: tuple[str, ...]
 ) -> None:
     if "gevent" in worker:
         pytest.importorskip("gevent")
@@ -44,12 +52,12 @@ def test_a_worker_that_hangs_in_c_is_replaced_and_nobody_else_notices(
             assert client.worker in watched.workers()
         assert watched.remedies == ["recycle", "kill"], watched.said
         assert wait_until(lambda: get(port) is not None, 10)
-        record_property("seconds to recovery", recovered["seconds"])
+        print(f"recovered after {recovered['seconds']} s")
 
 
 @pytest.mark.parametrize(("version", "worker"), [STACKS[0], STACKS[-1]])
 def test_a_worker_that_leaks_descriptors_is_recycled_and_nobody_else_notices(
-    tmp_path: Path, version: str, worker: tuple[str, ...], record_property: pytest.FixtureRequest
+    tmp_path: Path, version: str, worker: tuple[str, ...]
 ) -> None:
     if "gevent" in worker:
         pytest.importorskip("gevent")
@@ -70,7 +78,7 @@ def test_a_worker_that_leaks_descriptors_is_recycled_and_nobody_else_notices(
         assert watched.remedies == ["recycle"], watched.said
         assert act["worker"] != client.worker
         assert any("no control socket" in text for text in act["skipped"])
-        record_property("seconds to recovery", recovered["seconds"])
+        print(f"recovered after {recovered['seconds']} s")
 
 
 def test_silent_clients_of_a_stock_gunicorn_are_no_reason_to_drop_the_others(tmp_path: Path) -> None:
@@ -114,6 +122,37 @@ def test_while_somebody_else_has_the_port_nothing_is_started_again(tmp_path: Pat
             watched.wait("recovered", 40)
             assert get(port) is not None
             assert watched.remedies == ["restart"]
+
+
+@pytest.mark.slow
+def test_a_service_of_which_nobody_answers_is_restarted(tmp_path: Path) -> None:
+    """Where no worker may be recycled any more."""
+    options = ("--recycles", "0", "--restarts", "1", "--config", str(config(tmp_path, graceful=3)))
+    access = tmp_path / "access"
+    with service(tmp_path, *GTHREAD, "--access-logfile", str(access), options=options) as (watched, port):
+        assert wait_until(lambda: access.exists() and "hangup-watch" in access.read_text(), 30)
+        assert wait_until(lambda: len(watched.workers()) == 2, 30)
+        before = watched.workers()
+        for pid in before:
+            os.kill(pid, signal.SIGSTOP)
+        act = watched.wait("act", 40)
+        assert (act["remedy"], act["symptoms"][-1]) == ("restart", "unanswered")
+        print(f"recovered after {watched.wait('recovered', 60, text='unanswered')['seconds']} s")
+        assert get(port) is not None
+        assert not [pid for pid in before if processes.process(pid)]
+
+
+@pytest.mark.slow
+def test_a_reload_replaces_all_workers_and_nobody_is_refused(tmp_path: Path) -> None:
+    with service(tmp_path, *GTHREAD) as (watched, port):
+        assert wait_until(lambda: get(port) is not None and len(watched.workers()) == 2, 30)
+        before, told = set(watched.workers()), []
+        remedies = Remedies(Attached(pid=watched.master), told.append)
+        remedies.carry_out(Decision(0.0, "act", rung=Rung.RELOAD), Look(0.0), Settings())
+        while before & set(watched.workers()):
+            assert get(port) is not None
+        assert told == ["asking the master to reload (HUP)"]
+        assert watched.remedies == []
 
 
 @pytest.mark.slow

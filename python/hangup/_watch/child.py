@@ -54,6 +54,10 @@ class Child:
         self._turn = threading.RLock()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
+    def allow(self, graceful: float) -> None:
+        """So many seconds for it to end."""
+        self.graceful = graceful
+
     def start(self) -> None:
         """Starts it.
 

@@ -240,6 +240,8 @@ class Watch:
             hung_after=settings.hung_after or max(30.0, facts.get("timeout", _LONG)),
             graceful=settings.graceful or facts.get("graceful_timeout", 30.0) + 10.0,
         )
+        if isinstance(self._service, Child):
+            self._service.allow(self._core.settings.graceful)
 
     def _remember(self, look: Look) -> None:
         master = self._service.master()
@@ -287,6 +289,9 @@ class Watch:
         if not isinstance(self._service, Child):
             return 0
         child = self._service
+        if self._remedy is not None:  # it may just have started another one
+            self._remedy.join(self._core.settings.graceful)
+            child.signal(self._stopped_by or signal.SIGTERM)
         end = now() + self._core.settings.graceful + _MARGIN
         while child.master() is not None and now() < end:
             self._notifier.extend(2 * _EXTENDS_EVERY)

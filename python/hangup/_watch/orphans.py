@@ -29,7 +29,8 @@ def end(known: Callable[[], Iterable[Process]], graceful: float, told: Callable[
     """
 
     def left() -> list[Process]:
-        return [one for one in known() if processes.same(one) is not None]
+        found = {(one.pid, one.started): one for one in known()}
+        return [one for one in found.values() if processes.same(one) is not None]
 
     for orphan in left():
         _send(orphan, signal.SIGTERM)
