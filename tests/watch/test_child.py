@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from drill import QUICK, free_port, get, service, watch
+from drill import QUICK, config, free_port, get, service, watch
 from hangup._demo.server import wait_until
 from hangup._watch import processes
 
@@ -127,6 +127,26 @@ def test_a_process_that_ended_and_cannot_be_started_ends_its_watch(tmp_path: Pat
                 process.wait()
                 assert watched.process.wait(20) == 1
                 assert "neither a unit nor a --restart-command" in watched.said
+        finally:
+            process.kill()
+
+
+def test_what_is_no_gunicorn_gets_no_signals_of_gunicorns(tmp_path: Path) -> None:
+    """HUP would be its end."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            options = (
+                "--state",
+                "off",
+                "--pid",
+                str(process.pid),
+                "--config",
+                str(config(tmp_path, boot_within=0.5)),
+            )
+            with watch(tmp_path, *QUICK, *options) as watched:
+                held = watched.wait("hold", 20)
+                assert "reload: it is not known to be a gunicorn: HUP might end it" in held["skipped"]
+                assert (watched.remedies, process.poll()) == ([], None)
         finally:
             process.kill()
 

@@ -88,7 +88,7 @@ def objection(
     if rung is Rung.RESTART:
         return None if means.restart else "neither a unit nor a --restart-command is known"
     if rung is Rung.RELOAD:
-        return None if means.reload else "the master does not take signals"
+        return None if means.reload else "it is not known to be a gunicorn: HUP might end it"
     if patient is None:
         return (
             "no worker that was asked to leave is left"
@@ -100,7 +100,7 @@ def objection(
         return None if was_asked else "no worker was asked to leave"
     if rung is Rung.RECYCLE:
         if not means.replace:
-            return "the master would not replace a worker"
+            return "it is not known to be a gunicorn, which replaces workers"
         if symptom == "zombies" and (Rung.DRAIN, patient.pid) not in tried:
             return "it still answers, and its other clients would be dropped"
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+from dataclasses import replace
 from typing import Any, Optional, Union
 
 from .. import metrics
@@ -18,6 +19,8 @@ Service = Union[Attached, Child]
 
 #: Seconds over which rates are counted.
 _MINUTE = 60.0
+#: Seconds without a heartbeat, where gunicorn's own timeout is not known: idle sync workers beat twice in that.
+_LONG = 300.0
 
 
 class Observer:
@@ -29,12 +32,14 @@ class Observer:
 
     Attributes:
         facts: what is known of the gunicorn's settings.
+        is_gunicorn: the master is one: its signals are known. To another process HUP may be the end.
     """
 
     def __init__(self, settings: Settings, service: Service) -> None:
         self._settings = settings
         self._service = service
         self.facts: dict[str, Any] = {}
+        self.is_gunicorn = False
         self.listeners: list[sockets.Listener] = []
         self.ports: list[int] = []
         self._family: set[int] = set()
@@ -53,6 +58,15 @@ class Observer:
         needs = outside.needs_of(self._settings.needs, environ)
         self._dependencies = outside.Dependencies(needs)
 
+    def resolved(self) -> Settings:
+        """The settings; what they leave open is the gunicorn's own."""
+        settings = self._settings
+        return replace(
+            settings,
+            hung_after=settings.hung_after or max(30.0, self.facts.get("timeout", _LONG)),
+            graceful=settings.graceful or self.facts.get("graceful_timeout", 30.0) + 10.0,
+        )
+
     def look(self, at: float) -> Look:
         """The service now.
 
@@ -69,6 +83,7 @@ class Observer:
         self._meet(master)
         held = processes.descriptors(master.pid)
         workers, family = self._workers(master)
+        self.is_gunicorn = self.is_gunicorn or any(worker.beat is not None for worker in workers)
         self.listeners = self._listeners(master, held, workers)
         answered = self._probes(master)
         is_suspect = any(probe.outcome != "ok" for probe in answered)
@@ -80,6 +95,7 @@ class Observer:
         if self._known is None or (self._known.pid, self._known.started) != (master.pid, master.started):
             self._known = master
             self._violations = None
+            self.is_gunicorn = processes.is_gunicorn(master.pid)
             words, environ = processes.command_line(master.pid), processes.environment(master.pid)
             try:
                 directory = os.readlink(f"/proc/{master.pid}/cwd")

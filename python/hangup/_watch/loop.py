@@ -14,7 +14,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any, Optional, Union
 
@@ -42,8 +41,6 @@ _FAILED = 1
 _MARGIN = 15.0
 _EXTENDS_EVERY = 5.0
 _RESTS = 60.0
-#: Seconds without a heartbeat, where gunicorn's own timeout is not known: idle sync workers beat twice in that.
-_LONG = 300.0
 
 
 class Watch:
@@ -232,14 +229,10 @@ class Watch:
                 self._told(report.note(f"{done} {path}: {verdict.reason}"))
 
     def _resolve(self) -> None:
-        """What the settings leave open is the gunicorn's own."""
-        facts = self._observer.facts
-        settings = self._settings
-        self._core.settings = replace(
-            settings,
-            hung_after=settings.hung_after or max(30.0, facts.get("timeout", _LONG)),
-            graceful=settings.graceful or facts.get("graceful_timeout", 30.0) + 10.0,
-        )
+        """What depends on the gunicorn that is there now."""
+        self._core.settings = self._observer.resolved()
+        knows = self._observer.is_gunicorn
+        self._core.means = self._service.means._replace(reload=knows, replace=knows)
         if isinstance(self._service, Child):
             self._service.allow(self._core.settings.graceful)
 

@@ -139,9 +139,12 @@ def heartbeat(pid: int, held: dict[int, str], now: Optional[float] = None) -> Op
 
 def is_gunicorn(pid: int) -> bool:
     """Whether its command line says so: the script, the module, or the title that setproctitle gives."""
-    words = command_line(pid)[:4]
-    if words and words[0].startswith("gunicorn: "):
-        return True
+    words = command_line(pid)[:6]
+    if not words or words[0].startswith("gunicorn: "):
+        return bool(words)
+    program = os.path.basename(words[0])
+    if program == "gunicorn" or not program.startswith(("python", "pypy")):
+        return program == "gunicorn"
     return any(
         os.path.basename(word) == "gunicorn" or word.endswith("/gunicorn/__main__.py") for word in words
     )

@@ -153,17 +153,20 @@ def _look_once(service: Union[Attached, Child], settings: Settings, output: Outp
     from ..._watch.measures import measures
     from ..._watch.state import now
 
-    look = Observer(settings, service).look(now())
+    observer = Observer(settings, service)
+    look = observer.look(now())
     found = [
         {"symptom": kind, "worker": pid, "text": report.clean(measure.text)}
-        for (kind, pid), measure in measures(look, settings)
+        for (kind, pid), measure in measures(look, observer.resolved())
         if measure.is_bad
     ]
     output.document({"findings": found, "service": report.summary(look)})
     for one in found:
         whom = f"worker {one['worker']}: " if one["worker"] else ""
         _say(f"{one['symptom']}: {whom}{one['text']}", output)
-    if not found:
+    for fault in look.faults:
+        _say(f"outside: {report.clean(fault.text)}", output)
+    if not found and not look.faults:
         _say(report.status(look, "all is well"), output)
     return FOUND if found or look.faults else 0
 
