@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from drill import QUICK, config, free_port, get, service, watch
+from drill import APP, QUICK, config, free_port, get, service, watch
 from hangup._demo.server import wait_until
 from hangup._watch import processes
 
@@ -59,6 +59,21 @@ def test_a_master_that_takes_over_is_the_one_that_is_watched(tmp_path: Path) -> 
         assert watched.remedies == []
         assert watched.end() == 0
         assert processes.process(new) is None
+
+
+def test_a_gunicorn_that_a_script_started_is_found_below_it(tmp_path: Path) -> None:
+    """It gets the signals, and the script's status comes back."""
+    (tmp_path / "served.py").write_text(APP)
+    port = free_port()
+    line = f"{shlex.quote(sys.executable)} -m gunicorn -b 127.0.0.1:{port} served:app; exit 7"
+    with watch(tmp_path, *QUICK, "--state", "off", "--", "sh", "-c", line) as watched:
+        assert wait_until(lambda: get(port) is not None and processes.is_gunicorn(watched.master), 20)
+        assert watched.workers()
+        before = watched.workers()
+        os.kill(watched.process.pid, signal.SIGHUP)
+        assert wait_until(lambda: watched.workers() not in ([], before), 20)
+        assert watched.remedies == []
+        assert watched.end() == 7
 
 
 def test_a_gunicorn_that_ends_well_by_itself_is_not_started_again(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class Attached:
         self._pid = pid
         self._pid_file = pid_file
         self._command = restart_command
+        self._leader: Optional[Process] = None
         self._master: Optional[Process] = None
         self._family: set[Process] = set()
         self.unit = unit or (unit_of(pid) if pid is not None else None)
@@ -67,12 +68,12 @@ class Attached:
 
     def master(self) -> Optional[Process]:
         """It, if it runs."""
-        if self._master is not None:
-            known = processes.same(self._master)
-            if known is not None:
-                self.is_starting = False
-                return known
-        self._master = self._find()
+        found = processes.same(self._leader) if self._leader is not None else None
+        if found is None:
+            found = self._leader = self._find()
+        else:
+            self.is_starting = False
+        self._master = processes.served_by(found, self._master) if found is not None else None
         return self._master
 
     def _find(self) -> Optional[Process]:
@@ -81,7 +82,7 @@ class Attached:
             return self._of_unit(self.unit)
         if self._pid_file is not None:
             return self._of_pid_file(self._pid_file)
-        if self._pid is None or self._master is not None:  # the number may be somebody else's by now
+        if self._pid is None or self._leader is not None:  # the number may be somebody else's by now
             self.ended = f"process {self._pid} has ended"
             return None
         self.ended = f"there is no process {self._pid}"

@@ -49,6 +49,7 @@ class Child:
         self.ended = "it was not started"
         self.status: Optional[int] = None
         self.is_stopping = False
+        self._leader: Optional[Process] = None
         self._master: Optional[Process] = None
         self._family: set[Process] = set()
         self._turn = threading.RLock()
@@ -79,18 +80,15 @@ class Child:
                 self.status = 127
                 raise CannotDo(f"{command[0]}: {error.strerror or error}") from error
             self.ended, self.status = "", None
-            self._master = processes.process(pid) or Process(pid, os.getpid(), "R", 0, 0)
+            self._leader, self._master = processes.process(pid) or Process(pid, os.getpid(), "R", 0, 0), None
 
     def master(self) -> Optional[Process]:
         """It, if it runs."""
         self.reap()
         with self._turn:
-            if self._master is None or self.status is not None:
-                return None
-            found = processes.process(self._master.pid)
-            if found is not None:
-                self._master = found
-            return found
+            found = processes.process(self._leader.pid) if self._leader and self.status is None else None
+            self._master = processes.served_by(found, self._master) if found is not None else None
+            return self._master
 
     def remember(self, workers: Iterable[Process]) -> None:
         """Who belongs to it, should it end without them."""
@@ -106,7 +104,7 @@ class Child:
                     return
                 if not pid:
                     return
-                if self._master is not None and pid == self._master.pid:
+                if self._leader is not None and pid == self._leader.pid:
                     self._has_ended(status)
 
     def _has_ended(self, status: int) -> None:
@@ -116,13 +114,14 @@ class Child:
         heir = next((one for one in processes.children(os.getpid()) if processes.is_gunicorn(one.pid)
                      and processes.children(one.pid)), None)  # fmt: skip
         if heir is not None:
-            self._master, self.status, self.ended = heir, None, ""
+            self._leader, self._master, self.status, self.ended = heir, heir, None, ""
 
     def signal(self, number: int) -> None:
         """Sends it one, if it runs."""
         with self._turn:
-            if self._master is not None and self.status is None and self.master() is not None:
-                os.kill(self._master.pid, number)
+            found = self.master()
+            if found is not None:
+                os.kill(found.pid, number)
 
     def restart(self, told: Callable[[str], None]) -> None:
         """Ends what is left of it, and starts it.

@@ -11,6 +11,8 @@ from typing import NamedTuple, Optional
 _HEARTBEAT = re.compile(r"/wgunicorn-[^/]*( \(deleted\))?$")
 _LIMIT = re.compile(r"^Max open files\s+(\d+)", re.MULTILINE)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Generations below a script in which its gunicorn is looked for.
+_DEEPEST = 4
 
 
 class Process(NamedTuple):
@@ -148,6 +150,26 @@ def is_gunicorn(pid: int) -> bool:
     return any(
         os.path.basename(word) == "gunicorn" or word.endswith("/gunicorn/__main__.py") for word in words
     )
+
+
+def served_by(leader: Process, known: Optional[Process]) -> Process:
+    """The gunicorn that a process is, or that it started, as a script does that does not ``exec`` it; else itself.
+
+    Args:
+        leader: the process.
+        known: what was found before.
+    """
+    if known is not None and known.pid != leader.pid:
+        still = same(known)
+        if still is not None:
+            return still
+    generation = [leader]
+    for _ in range(_DEEPEST):
+        for one in generation:
+            if is_gunicorn(one.pid):
+                return one
+        generation = [child for one in generation for child in children(one.pid)]
+    return leader
 
 
 def masters() -> list[Process]:
