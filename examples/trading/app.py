@@ -1,5 +1,6 @@
 """Quotes to everybody who watches a symbol, orders by Socket.IO, positions by HTTP."""
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -63,6 +64,6 @@ def health():
 
 @app.get("/positions/<account>")
 def positions(account):
-    with sqlite3.connect(ledger) as database:
+    with contextlib.closing(sqlite3.connect(ledger)) as database:
         rows = database.execute("select symbol, quantity from positions where account = ?", (account,))
         return jsonify(rows.fetchall())

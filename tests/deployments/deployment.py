@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,8 @@ from typing import Any
 
 from .service import Holding
 from .site import Site
+
+_PORT = re.compile(r"(?<=\d:)\d{4,5}|port=\d+")
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Outcome:
         seen: how many of each stand in the log.
         before: what the services held when the first client had come and gone.
         after: the same when the last one had.
+        failures: what clients that were not served got instead.
         notes: what else is worth a reader's attention.
         missing: why it did not run, if it did not.
     """
@@ -38,6 +42,7 @@ class Outcome:
     seen: Counter[str] = field(default_factory=Counter)
     before: Holding = field(default_factory=Holding)
     after: Holding = field(default_factory=Holding)
+    failures: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     missing: str = ""
 
@@ -61,10 +66,9 @@ class Outcome:
         """Adds conversations: None for each that succeeded, what it failed with for the others."""
         self.attempted += len(results)
         self.succeeded += sum(result is None for result in results)
-        failures = Counter(
-            f"{type(result).__name__}: {result}"[:120] for result in results if result is not None
-        )
-        self.notes += [f"{times} clients: {failure}" for failure, times in failures.most_common(3)]
+        for result in results:
+            if result is not None:
+                self.failures[_PORT.sub("", f"{type(result).__name__}: {result}")[:120]] += 1
 
     def as_json(self) -> dict[str, Any]:
         """For ``-f json``."""

@@ -38,6 +38,7 @@ def _cell(outcome: Outcome, complains: str) -> str:
         f"fds {before.fds} → {after.fds}, threads {before.threads} → {after.threads}, "
         f"RSS {before.rss // 1024} → {after.rss // 1024} MiB",
         *outcome.notes,
+        *(f"{times} clients: {failure}" for failure, times in outcome.failures.most_common(2)),
         *(f"{times} x {line[:100]}" for line, times in outcome.tracebacks.most_common(3)),
     ]
     return escape("\n".join(lines))

@@ -28,7 +28,7 @@ def shortcomings(row: Row) -> Iterator[str]:
     if found.complaints:
         yield f"{found.complaints} {row.deployment.complains}"
     if found.succeeded != found.attempted or not found.attempted:
-        yield f"{found.succeeded} of {found.attempted} clients were served: {found.notes}"
+        yield f"{found.succeeded} of {found.attempted} clients were served: {found.failures}"
     yield from (f"{times} tracebacks: {line}" for line, times in found.tracebacks.items())
     if found.restarts:
         yield f"{found.restarts} workers were restarted"

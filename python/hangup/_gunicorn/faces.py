@@ -106,7 +106,8 @@ def with_faces(
 
     Args:
         application: gunicorn's ``worker.wsgi``.
-        finish: ends a request whose connection the application upgraded by itself; is given ``start_response``.
+        finish: ends a request whose connection the application upgraded by itself, or has taken away; is given
+            ``start_response``.
         logs_end: makes what is called at the end of a native WebSocket, of its environ.
     """
 
@@ -116,7 +117,7 @@ def with_faces(
         if "HTTP_UPGRADE" in environ:
             environ["hangup.on_websocket_end"] = logs_end(environ)
         result = application(environ, start_response)
-        if face is not None and (face._is_upgraded or "hangup.taken" in environ):
+        if face is not None and (face._is_upgraded or face._is_detached):
             if hasattr(result, "close"):
                 result.close()
             return finish(start_response)

@@ -15,7 +15,7 @@ from ..site import Site
 
 _COMPLAINT = "KeyError: 'Session is disconnected'"
 _PROVOKES = ("KeyError: 'quantity'", "sqlite3.OperationalError: no such table: positions")
-_PATIENCE = 8.0
+_PATIENCE = 6.0
 
 
 def play(site: Site, outcome: Outcome) -> None:
@@ -25,7 +25,7 @@ def play(site: Site, outcome: Outcome) -> None:
         "web", ["./docker-entrypoint.sh"], address[1], feed[1], workers=1,
         env={
             "HOST": address[0], "PORT": str(address[1]), "FEED_PORT": str(feed[1]),
-            "PING_INTERVAL": "4", "PING_TIMEOUT": "2", "LEDGER": str(site.directory / "ledger.db"),
+            "PING_INTERVAL": "10", "PING_TIMEOUT": "5", "LEDGER": str(site.directory / "ledger.db"),
         },
     )  # fmt: skip
     site.surely(functools.partial(listen_to_feed, feed))
@@ -35,7 +35,7 @@ def play(site: Site, outcome: Outcome) -> None:
 
     for _ in range(1 if site.quick else 3):
         together(functools.partial(close_the_page, address), 4)
-        together(functools.partial(lose_the_network, address), 2)
+        together(functools.partial(lose_the_network, address), 4)
         outcome.tally(together(functools.partial(trade, address), 12))
         outcome.tally(together(functools.partial(listen_to_feed, feed), 4))
 
@@ -85,14 +85,14 @@ def lose_the_network(address: Address, number: int) -> None:
 
 def order_without_quantity(address: Address, number: int) -> None:
     """The handler fails."""
-    client = Poller(address, timeout=_PATIENCE)
+    client = Poller(address, timeout=30)
     client.send('42["order",{"symbol":"GBPUSD"}]')
     client.send("1")
 
 
 def ask_a_database_without_tables(address: Address, number: int) -> None:
     """The view fails."""
-    ask(address, "GET", "/positions/7", timeout=_PATIENCE, expected=500)
+    ask(address, "GET", "/positions/7", timeout=30, expected=500)
 
 
 deployment = Deployment(
