@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
+import websocket
 from hangup.testing import connect, reset
 
 Address = tuple[str, int]
@@ -78,6 +79,27 @@ def ask(
     return text
 
 
+def open_websocket(address: Address, *, timeout: float = 10, auth: object = None) -> websocket.WebSocket:
+    """A Socket.IO client that is connected to the default namespace, by a WebSocket alone, packet by packet.
+
+    Raises:
+        Refused: the service does not take part.
+    """
+    url = f"ws://{address[0]}:{address[1]}/socket.io/?EIO=4&transport=websocket"
+    client = websocket.create_connection(url, timeout=timeout)
+    client.recv()
+    client.send(_connect_packet(auth))
+    while not (answer := str(client.recv())).startswith("40"):  # events of its connect handler may come first
+        if not answer.startswith("42"):
+            client.shutdown()
+            raise Refused(f"CONNECT: {answer!r}")
+    return client
+
+
+def _connect_packet(auth: object) -> str:
+    return "40" if auth is None else "40" + json.dumps(auth)
+
+
 class Poller:
     """A Socket.IO client that polls, packet by packet.
 
@@ -85,7 +107,7 @@ class Poller:
         sid: Engine.IO's name of the session.
     """
 
-    def __init__(self, address: Address, *, timeout: float = 10, path: str = "/socket.io/") -> None:
+    def __init__(self, address: Address, *, timeout: float = 10, auth: object = None) -> None:
         """Opens a session and connects to the default namespace.
 
         Raises:
@@ -93,13 +115,13 @@ class Poller:
         """
         self._address = address
         self._timeout = timeout
-        self._query = f"{path}?EIO=4&transport=polling"
+        self._query = "/socket.io/?EIO=4&transport=polling"
         opened: dict[str, Any] = json.loads(
             ask(address, "GET", self._query, timeout=timeout, expected=200)[1:]
         )
         self.sid = opened["sid"]
         self._query += f"&sid={self.sid}"
-        self.send("40")
+        self.send(_connect_packet(auth))
         self.poll()
 
     def send(self, packet: str, expected: int | None = 200) -> None:

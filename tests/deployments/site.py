@@ -7,6 +7,7 @@ files of nginx, `replaced`. nginx runs as whoever runs this, with its files belo
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -166,7 +167,8 @@ class Site:
         return sum((self.services[name].holding() for name in names or self.services), Holding())
 
     def settled(self, *names: str, still: float = 0.5, seconds: float = 10) -> Holding:
-        """What they hold when that has not changed for ``still`` seconds, but for memory."""
+        """What they hold when that has not changed for ``still`` seconds, but for memory; without what nginx keeps."""
+        self._end_kept_connections()
         seen, since = self.holding(*names), time.monotonic()
 
         def unchanged() -> bool:
@@ -181,6 +183,7 @@ class Site:
 
     def rest(self, before: Holding, *names: str, seconds: float = 5) -> Holding:
         """What they hold when it is no more than ``before``, or, if that does not come, after ``seconds``."""
+        self._end_kept_connections()
 
         def rested() -> bool:
             now = self.holding(*names)
@@ -188,6 +191,11 @@ class Site:
 
         wait_until(rested, seconds, every=0.1)
         return self.holding(*names)
+
+    def _end_kept_connections(self) -> None:
+        """A reload of nginx closes the idle ones that it keeps to its upstreams."""
+        if "nginx" in self.services:
+            self.services["nginx"].signal(signal.SIGHUP)
 
     def restarts(self) -> int:
         """How many workers were started that should not have been."""

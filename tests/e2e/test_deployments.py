@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from deployments.environment import Missing
 from deployments.runner import NAMES, Row, both, deployment
+from deployments.scenarios import dashboard
+from deployments.service import Service
+from deployments.site import HANGUP, STOCK, Site
+from hangup._demo.server import wait_until
 
 pytestmark = pytest.mark.deployments
 
 #: Of these, a sample is run each time.
-SAMPLED = ("trading",)
+SAMPLED = ("dashboard", "trading")
 
 
 def ran(name: str, *, quick: bool) -> Row:
@@ -50,3 +58,40 @@ def test_the_complaint_is_there_on_stock_and_gone_with_hangup(name: str) -> None
     row = ran(name, quick=False)
     assert row.reproduced
     assert list(shortcomings(row)) == []
+
+
+def interrupted_and_aborted(service: Service) -> list[str]:
+    """What the dashboard's own hooks have said when a worker was interrupted, and its successor aborted."""
+
+    def said(worker: int, what: str) -> None:
+        assert wait_until(lambda: f"worker {worker} {what}" in service.log, 40), service.log
+
+    def after(gone: int) -> int:
+        assert wait_until(lambda: max(service.processes()) > gone, 40), service.log
+        worker = max(service.processes())
+        said(worker, "has its application")
+        return worker
+
+    worker = after(service.pid)
+    for number, what in ((signal.SIGINT, "was interrupted"), (signal.SIGABRT, "was aborted")):
+        os.kill(worker, number)
+        said(worker, what)
+        said(worker, "is gone")
+        worker = after(worker)
+    assert service.stop(), service.log
+    hooks = [line.partition("dashboard: ")[2] for line in service.log.splitlines() if "dashboard: " in line]
+    return sorted({" ".join(word for word in hook.split() if not word.isdigit()) for hook in hooks})
+
+
+def test_the_dashboards_own_hooks_all_run_with_hangup_as_without(tmp_path: Path) -> None:
+    """The ones that hangup has as well, and those that it has not."""
+    said = {}
+    for variant in (STOCK, HANGUP):
+        (tmp_path / variant).mkdir()
+        try:
+            with Site("dashboard", variant, tmp_path / variant) as site:
+                said[variant] = interrupted_and_aborted(dashboard.start(site)[0])
+        except Missing as missing:
+            pytest.skip(str(missing))
+    assert said[HANGUP] == said[STOCK]
+    assert len(said[HANGUP]) == 8

@@ -21,13 +21,16 @@ _PATIENCE = 6.0
 def play(site: Site, outcome: Outcome) -> None:
     """Traders come in waves; between them pages are closed, and phones lose their network."""
     address, feed = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
-    service = site.start(
-        "web", ["./docker-entrypoint.sh"], address[1], feed[1], workers=1,
-        env={
-            "HOST": address[0], "PORT": str(address[1]), "FEED_PORT": str(feed[1]),
-            "PING_INTERVAL": "10", "PING_TIMEOUT": "5", "LEDGER": str(site.directory / "ledger.db"),
-        },
-    )  # fmt: skip
+    interval, patience = (2, 2) if site.quick else (10, 5)
+    env = {
+        "HOST": address[0],
+        "PORT": str(address[1]),
+        "FEED_PORT": str(feed[1]),
+        "PING_INTERVAL": str(interval),
+        "PING_TIMEOUT": str(patience),
+        "LEDGER": str(site.directory / "ledger.db"),
+    }
+    service = site.start("web", ["./docker-entrypoint.sh"], address[1], feed[1], workers=1, env=env)
     site.surely(functools.partial(listen_to_feed, feed))
     site.surely(functools.partial(trade, address))
     together(functools.partial(trade, address), 8)  # the threads that a worker may start have been started
