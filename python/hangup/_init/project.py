@@ -197,13 +197,13 @@ def _django(project: Project, sources: list[Source]) -> Optional[Project]:
 
 def _application(project: Project, sources: list[Source]) -> Project:
     found = sorted(_candidates(sources), key=lambda one: one[0])
-    named = _procfile(project.directory)
+    named = _configured(sources) or _procfile(project.directory)
     if named is not None:
-        server, app = named
+        server, app, where = named
         kinds = {candidate: (framework, asgi) for _rank, candidate, framework, asgi, _path in found}
         framework, asgi = kinds.get(app, ("asgi" if server in {"uvicorn", "daphne"} else "wsgi",) * 2)
         is_asgi = bool(asgi) if app in kinds else server in {"uvicorn", "daphne", "hypercorn"}
-        chosen: Optional[tuple[str, str, bool, str]] = (app, str(framework), is_asgi, "Procfile")
+        chosen: Optional[tuple[str, str, bool, str]] = (app, str(framework), is_asgi, where)
     else:
         chosen = (found[0][1], found[0][2], found[0][3], str(found[0][4])) if found else None
     if chosen is None:
@@ -254,7 +254,16 @@ def _required(arguments: ast.arguments) -> bool:
     return len(positional) > len(arguments.defaults) or None in arguments.kw_defaults
 
 
-def _procfile(directory: Path) -> Optional[tuple[str, str]]:
+def _configured(sources: list[Source]) -> Optional[tuple[str, str, str]]:
+    for source in sources:
+        if source.path == Path("gunicorn.conf.py"):
+            app = dict(_assigned(source.tree)).get("wsgi_app")
+            if isinstance(literal(app), str):
+                return "gunicorn", str(literal(app)), str(source.path)
+    return None
+
+
+def _procfile(directory: Path) -> Optional[tuple[str, str, str]]:
     for line in (text_of(directory / "Procfile") or "").splitlines():
         kind, _, command = line.partition(":")
         if kind.strip() != "web":
@@ -266,5 +275,5 @@ def _procfile(directory: Path) -> Optional[tuple[str, str]]:
         server = next((word for word in words if word in SERVERS), "")
         app = next((word for word in words if APPLICATION.fullmatch(word)), "")
         if server and app:
-            return server, app
+            return server, app, "Procfile"
     return None
