@@ -31,6 +31,10 @@ app = (lambda wrapped: lambda environ, start_response: wrapped(environ, start_re
 """
 
 
+GTHREAD = ["-k", "gthread", "--threads", "16"]
+PLACE = ["-b", "127.0.0.1:8000"]
+
+
 def wsgi_project(folder: Path, conf: str = "") -> Path:
     """An application that is found by its Procfile."""
     flask_project(folder, WSGI)
@@ -147,13 +151,14 @@ def test_the_server_is_chosen_by_the_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("conf", "extra", "configuration", "words"),
     [
-        ("", (), "", ["-c", "python:hangup.gunicorn", "-k", "gthread", "--threads", "16", "-b", "127.0.0.1:8000"]),
-        ("from hangup.gunicorn import *\nbind = 'unix:x'\n", (), "", ["-c", "gunicorn.conf.py", "-k", "gthread", "--threads", "16"]),
-        ("import hangup.gunicorn\nhangup.gunicorn.install(globals())\nthreads = 2\n", (), "", ["-c", "gunicorn.conf.py", "-b", "127.0.0.1:8000"]),
-        ("worker_class = 'gevent'\n", (), "gunicorn.conf.py", ["-c", "CHAINED", "-b", "127.0.0.1:8000"]),
-        ("x = 1\n", ("-c", "other.py", "-k", "sync"), "other.py", ["-c", "CHAINED", "-b", "127.0.0.1:8000", "-k", "sync"]),
-        ("", ("-cother.py", "-w4", "-b", ":1"), "other.py", ["-c", "CHAINED", "-k", "gthread", "--threads", "16", "-w4", "-b", ":1"]),
-        ("", ("--config=python:conf_module", "--threads=3"), "python:conf_module", ["-c", "CHAINED", "-b", "127.0.0.1:8000", "--threads=3"]),
+        ("", (), "", ["-c", "python:hangup.gunicorn", *GTHREAD, *PLACE]),
+        ("from hangup.gunicorn import *\nbind = 'unix:x'\n", (), "", ["-c", "gunicorn.conf.py", *GTHREAD]),
+        ("import hangup.gunicorn\nhangup.gunicorn.install({})\nthreads = 2\n", (), "", ["-c", "gunicorn.conf.py", *PLACE]),
+        ("import hangup.gunicorn\n", (), "gunicorn.conf.py", ["-c", "CHAINED", *GTHREAD, *PLACE]),
+        ("worker_class = 'gevent'\n", (), "gunicorn.conf.py", ["-c", "CHAINED", *PLACE]),
+        ("", ("-c", "other.py", "-k", "sync"), "other.py", ["-c", "CHAINED", *PLACE, "-k", "sync"]),
+        ("", ("-cother.py", "-w4", "-b", ":1"), "other.py", ["-c", "CHAINED", *GTHREAD, "-w4", "-b", ":1"]),
+        ("", ("--config=python:c", "--threads=3"), "python:c", ["-c", "CHAINED", *PLACE, "--threads=3"]),
     ],
 )  # fmt: skip
 def test_a_gunicorn_configuration_is_respected(

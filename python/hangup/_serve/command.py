@@ -185,15 +185,16 @@ def _assigned(named: str, directory: Path) -> dict[str, object]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Assign):
             found.update({ast.unparse(target): literal(node.value) for target in node.targets})
-        elif (
-            isinstance(node, ast.Import) and any(alias.name == "hangup.gunicorn" for alias in node.names)
-        ) or (
-            isinstance(node, ast.ImportFrom)
-            and f"{node.module}.{node.names[0].name}"
-            in {
-                "hangup.gunicorn.*",
-                "hangup.gunicorn",
-            }
-        ):
+        elif _turns_hangup_on(node):
             found["hangup.gunicorn"] = True
     return found
+
+
+def _turns_hangup_on(node: ast.AST) -> bool:
+    """The two ways of a configuration file; one that only imports the module is added to."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "hangup.gunicorn" and any(alias.name == "*" for alias in node.names)
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in {
+        "hangup.gunicorn.install",
+        "gunicorn.install",
+    }
