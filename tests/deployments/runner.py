@@ -66,6 +66,8 @@ def run(known: Deployment, variant: str, *, quick: bool = False) -> Outcome:
         except Missing as missing:
             outcome.missing = str(missing)
             return outcome
+        if site.left:
+            outcome.notes.append(f"{site.left} processes outlived the SIGTERM of the one that started them")
         # After the end: what is written by those that stop belongs to it as well.
         outcome.seen, outcome.tracebacks = tracebacks.count(site.log(), known.provokes)
     return outcome

@@ -100,17 +100,18 @@ class Service:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
-    def stop(self) -> bool:
-        """Ends it; whether SIGTERM was enough, for all of its processes."""
+    def stop(self) -> int:
+        """Ends it; how many of its processes SIGTERM to the first one did not end."""
         self.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
-        gentle = wait_until(lambda: not self.processes(), 1.0)
-        for pid in self.processes():
+        wait_until(lambda: not self.processes(), 1.0)
+        left = self.processes()
+        for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        return gentle
+        return len(left)
 
 
 def listens(port: int) -> bool:

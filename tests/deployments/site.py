@@ -6,6 +6,7 @@ files of nginx, `replaced`. nginx runs as whoever runs this, with its files belo
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -47,6 +48,7 @@ class Site:
         quick: whether a sample is enough.
         services: by the name they were started under.
         provoked: how often each error was provoked.
+        left: how many processes had to be killed in the end.
     """
 
     def __init__(self, example: str, variant: str, directory: Path, *, quick: bool = False) -> None:
@@ -56,6 +58,7 @@ class Site:
         self.folder = directory / example
         self.services: dict[str, Service] = {}
         self.provoked: Counter[str] = Counter()
+        self.left = 0
         shutil.copytree(EXAMPLES / example, self.folder, ignore=shutil.ignore_patterns("__pycache__"))
         if variant == STOCK:
             _take_back(self.folder)
@@ -68,7 +71,26 @@ class Site:
     def __exit__(self, *_: object) -> None:
         """Stops what runs, last started first."""
         for service in reversed(self.services.values()):
-            service.stop()
+            self.left += service.stop()
+
+    def run(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+        """A command that ends, such as a migration.
+
+        Raises:
+            Failed: it did not end with 0.
+        """
+        done = subprocess.run(
+            list(command), cwd=self.folder, env={**self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        if done.returncode:
+            raise Failed(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+    def procfile(self) -> dict[str, list[str]]:
+        """The commands of the example's ``Procfile``, by their names, for `start`; a shell expands their variables."""
+        lines = (self.folder / "Procfile").read_text().splitlines()
+        commands = (line.partition(":")[::2] for line in lines if ":" in line)
+        return {name: ["sh", "-c", f"exec {command.strip()}"] for name, command in commands}
 
     def start(
         self,

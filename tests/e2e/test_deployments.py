@@ -78,7 +78,7 @@ def interrupted_and_aborted(service: Service) -> list[str]:
         said(worker, what)
         said(worker, "is gone")
         worker = after(worker)
-    assert service.stop(), service.log
+    assert not service.stop(), service.log
     hooks = [line.partition("dashboard: ")[2] for line in service.log.splitlines() if "dashboard: " in line]
     return sorted({" ".join(word for word in hook.split() if not word.isdigit()) for hook in hooks})
 

@@ -61,8 +61,7 @@ def start(site: Site) -> tuple[Service, Address]:
         "DASHBOARD_DATABASE": str(site.directory / "nowhere" / "tickets.db"),
         "DASHBOARD_PRINTER": "/bin/false",
     }
-    command = ["gunicorn", "--config", "gunicorn_config.py", "wsgi:app"]
-    return site.start("web", command, app[1], workers=1, env=env), app
+    return site.start("web", site.procfile()["web"], app[1], workers=1, env=env), app
 
 
 def look(address: Address, number: int) -> None:
