@@ -54,12 +54,12 @@ class Outcome:
     @property
     def hidden(self) -> int:
         """How many real errors do not stand in the log."""
-        return (self.provoked - self.seen).total()
+        return sum((self.provoked - self.seen).values())
 
     @property
     def on_target(self) -> bool:
         """Nothing of the complaint, nobody refused, no traceback, no restart, nothing hidden."""
-        wrong = (self.complaints, self.tracebacks.total(), self.restarts, self.hidden, self.missing)
+        wrong = (self.complaints, sum(self.tracebacks.values()), self.restarts, self.hidden, self.missing)
         return self.attempted > 0 and self.succeeded == self.attempted and not any(wrong)
 
     def tally(self, results: Sequence[BaseException | None]) -> None:

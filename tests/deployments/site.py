@@ -21,6 +21,8 @@ from .clients import together
 from .environment import EXAMPLES, Missing, environment_of
 from .service import Failed, Holding, Service, free_port
 
+#: Of a platform host, in nginx's words.
+ROUTER = str(Path(__file__).with_name("router.conf"))
 STOCK = "stock"
 HANGUP = "hangup"
 
@@ -121,7 +123,7 @@ class Site:
         """Debian's nginx with the example's ``file``, which has the ``server``.
 
         Args:
-            file: below the folder.
+            file: below the folder, or anywhere.
             replaced: addresses in the file, and what is used here.
             port: where it is to listen; the file's ``listen`` must be among the replaced.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hangup._cli.printable import printable
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,17 +29,18 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 def _cell(outcome: Outcome, complains: str) -> str:
     if outcome.missing:
-        return escape(f"not run: {outcome.missing}")
+        return escape("\n".join(map(printable, f"not run: {outcome.missing}".splitlines()[-20:])))
+    provoked = sum(outcome.provoked.values())
     before, after = outcome.before, outcome.after
     lines = [
         f"{outcome.complaints} {complains}",
         f"{outcome.succeeded} of {outcome.attempted} clients served ({outcome.success:.0f} %)",
-        f"{outcome.tracebacks.total()} tracebacks, {outcome.restarts} worker restarts",
-        f"{outcome.provoked.total() - outcome.hidden} of {outcome.provoked.total()} real errors in the log",
+        f"{sum(outcome.tracebacks.values())} tracebacks, {outcome.restarts} worker restarts",
+        f"{provoked - outcome.hidden} of {provoked} real errors in the log",
         f"fds {before.fds} → {after.fds}, threads {before.threads} → {after.threads}, "
         f"RSS {before.rss // 1024} → {after.rss // 1024} MiB",
         *outcome.notes,
         *(f"{times} clients: {failure}" for failure, times in outcome.failures.most_common(2)),
         *(f"{times} x {line[:100]}" for line, times in outcome.tracebacks.most_common(3)),
     ]
-    return escape("\n".join(lines))
+    return escape("\n".join(map(printable, lines)))

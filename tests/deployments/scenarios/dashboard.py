@@ -1,18 +1,21 @@
-"""Tabs that are closed while their roles are told something, behind nginx, under eventlet."""
+"""Tabs that are closed while their roles are told something, behind a router, under eventlet."""
 
 from __future__ import annotations
 
 import functools
 import json
 import re
+import sys
 
 import socketio
 from hangup.testing import reset
 
+from .. import javascript
 from ..clients import Address, Poller, Refused, ask, get, open_websocket, together
 from ..deployment import Deployment, Outcome
+from ..environment import Missing
 from ..service import Service, free_port
-from ..site import Site
+from ..site import ROUTER, Site
 
 _NOISE = re.compile(r"Errno (?:9|32|104)\b")
 _PROVOKES = (
@@ -30,7 +33,7 @@ def play(site: Site, outcome: Outcome) -> None:
     service, app = start(site)
     address = ("127.0.0.1", free_port())
     site.nginx(
-        "nginx.conf",
+        ROUTER,
         {"listen 80;": f"listen 127.0.0.1:{address[1]};", "127.0.0.1:8000": f"{app[0]}:{app[1]}"},
         address[1],
     )
@@ -41,6 +44,10 @@ def play(site: Site, outcome: Outcome) -> None:
     for _ in range(1 if site.quick else 4):
         together(functools.partial(close_the_tab, address), 12)
         outcome.tally(together(functools.partial(look, address), 12))
+    if javascript.missing():
+        outcome.notes.append(javascript.missing())
+    else:
+        outcome.tally(together(functools.partial(look_in_a_page, address), 3))
 
     lines = len(_NOISE.findall(service.log))
     site.provoke(_PROVOKES[0], functools.partial(assign_nothing, address))
@@ -53,7 +60,13 @@ def play(site: Site, outcome: Outcome) -> None:
 
 
 def start(site: Site) -> tuple[Service, Address]:
-    """gunicorn alone, as the Procfile has it, and where it listens."""
+    """gunicorn alone, as the Procfile has it, and where it listens.
+
+    Raises:
+        Missing: its eventlet does not run on this Python.
+    """
+    if sys.version_info >= (3, 12):
+        raise Missing("eventlet 0.33.3 does not run on Python 3.12 and newer")
     app = ("127.0.0.1", free_port())
     env = {
         "HOST": app[0],
@@ -83,6 +96,13 @@ def look(address: Address, number: int) -> None:
         if done["assigned"] != number:
             raise Refused(f"assigned {done}")
     get(address, "/health", timeout=_PATIENCE)
+
+
+def look_in_a_page(address: Address, number: int) -> None:
+    """What the dashboard's page does."""
+    said = javascript.ask(address, "assign", {"ticket": number}, "ticket", auth={"role": "operator"})
+    if said["answer"] != {"assigned": number}:
+        raise Refused(f"assigned {said}")
 
 
 def close_the_tab(address: Address, number: int) -> None:

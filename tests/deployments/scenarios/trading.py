@@ -8,6 +8,7 @@ import json
 import socketio
 import websocket
 
+from .. import javascript
 from ..clients import Address, Poller, Refused, ask, get, together
 from ..deployment import Deployment, Outcome
 from ..service import free_port
@@ -42,6 +43,11 @@ def play(site: Site, outcome: Outcome) -> None:
         outcome.tally(together(functools.partial(trade, address), 12))
         outcome.tally(together(functools.partial(listen_to_feed, feed), 4))
 
+    if javascript.missing():
+        outcome.notes.append(javascript.missing())
+    else:
+        outcome.tally(together(functools.partial(trade_in_a_page, address), 3))
+
     site.provoke(_PROVOKES[0], functools.partial(order_without_quantity, address))
     site.provoke(_PROVOKES[1], functools.partial(ask_a_database_without_tables, address))
     outcome.after = site.rest(outcome.before, seconds=15)
@@ -59,6 +65,13 @@ def trade(address: Address, number: int) -> None:
         if filled["filled"] != number + 1:
             raise Refused(f"filled {filled}")
     get(address, "/health", timeout=_PATIENCE)
+
+
+def trade_in_a_page(address: Address, number: int) -> None:
+    """What a trader's page does."""
+    said = javascript.ask(address, "order", {"symbol": "BTCUSD", "quantity": number + 1}, "symbols")
+    if said["answer"]["filled"] != number + 1:
+        raise Refused(f"filled {said}")
 
 
 def listen_to_feed(feed: Address, number: int) -> None:
