@@ -87,7 +87,8 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready .suites/needs/ready $(SUITES:%=.suites/%/ready) $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready .suites/needs/ready $(SUITES:%=.suites/%/ready) $(JS)/node_modules/ready \
+  $(DEPLOYMENTS:%=.examples/%/ready)
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -100,7 +101,7 @@ demo: setup build
 	$(BIN)/hangup demo
 
 # Five deployments, as they were and with hangup, and what users complained about: one table.
-examples: setup build $(DEPLOYMENTS:%=.examples/%/ready)
+examples: setup build
 	PYTHONPATH=tests $(BIN)/python -m deployments
 
 # The peers are skipped by name where they cannot be installed.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import click
 from hangup._cli.output import Output, output_option
 
@@ -18,6 +21,9 @@ def command(only: tuple[str, ...], quick: bool, output: Output) -> None:
     """Run the deployments, stock and with hangup, and print what was counted."""
     from .table import show
 
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # services are in sessions of their own
     found = rows(only or NAMES, quick=quick)
     output.document([row.as_json() for row in found])
     if not output.is_json:
