@@ -37,6 +37,7 @@ def play(site: Site, outcome: Outcome) -> None:
     shop = start(site)
     site.surely(shop.order)
     together(shop.order, 24)  # the threads that its workers may start have been started
+    site.surely(functools.partial(shop.say, {"type": "history"}))
     running = [name for name in _SERVERS if name in site.services]
     outcome.before = site.settled(*running)
 
