@@ -1,4 +1,4 @@
-"""Acceptance of a playground: fifty one after the other, ten at once, up to a hundred, and one and a half times that."""
+"""Acceptance of a playground: fifty one after the other, ten at once, up to a hundred, and half as many again."""
 
 from __future__ import annotations
 
