@@ -76,6 +76,8 @@ def configure() -> None:
     global _limit
     text = os.environ.get(LIMIT, "").strip() if _mode.mode() == _mode.ON else ""
     if not text:
+        if _limit is not None:
+            _status.record("connection_limit", state="off", reason="it is not configured any more")
         _limit = None
         return
     proxies = os.environ.get(PROXIES, _forwarded.ON_THIS_MACHINE)

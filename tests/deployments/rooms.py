@@ -64,6 +64,18 @@ class Participant:
         """The connection is reset."""
         reset(self._client.sock)
 
+    def is_left(self) -> bool:
+        """Whether the service has closed the connection, without asking it anything."""
+        self._client.sock.setblocking(False)
+        try:
+            while self._client.sock.recv(65_536):
+                pass
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            pass
+        return True
+
     def emit(self, event: str, *args: Any) -> None:
         """Without an answer."""
         self._client.send("42" + json.dumps([event, *args]))

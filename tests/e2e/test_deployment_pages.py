@@ -11,7 +11,7 @@ import pytest
 from chromium import Browser, chromium
 from deployments.clients import Address
 from deployments.environment import Missing
-from deployments.scenarios import pg2
+from deployments.scenarios import currency_exchange, pg2
 from deployments.site import HANGUP, Site
 from hangup._demo.server import wait_until
 from journal_app import JS
@@ -61,4 +61,24 @@ def test_two_people_in_the_playground_see_each_other_s_posts(tmp_path: Path) -> 
             assert browser("complaints") == []
         ada("screenshot", str(tmp_path / "ada.png"))
         assert (tmp_path / "ada.png").stat().st_size > 5000
+        assert "Traceback" not in opened.log()
+
+
+def test_a_customer_sees_rates_change_and_converts(tmp_path: Path) -> None:
+    """As the service's unit starts it."""
+    with (
+        site("currency-exchange", tmp_path / "site") as opened,
+        currency_exchange.running(opened) as (_, address),
+        chromium(tmp_path) as browser,
+    ):
+        browser("visit", at(address, "/"))
+        reads(browser, "#state", "live")
+        reads(browser, "li span", "EUR/USD", "GBP/USD", "USD/JPY", "USD/CHF")
+        browser("wait", "document.querySelectorAll('li.up, li.down').length >= 2")
+        browser("fill", ["input", "250"])
+        browser("click", "button")
+        browser("wait", "/^2\\d\\d\\.\\d\\d USD$/.test(document.querySelector('output').value)")
+        browser("screenshot", str(tmp_path / "rates.png"))
+        assert (tmp_path / "rates.png").stat().st_size > 5000
+        assert browser("complaints") == []
         assert "Traceback" not in opened.log()

@@ -26,6 +26,8 @@ _MINUTE = 3.0
 _CUSTOMERS = 6
 #: With the customers they are more than the worker's threads.
 _PHONES = 8
+#: Seconds: a client that answers no ping is to be let go well before the deadline.
+_PING_INTERVAL, _PING_TIMEOUT, _DEADLINE = 5, 4, 15.0
 _GONE = (OSError, Refused, websocket.WebSocketException)
 
 
@@ -35,7 +37,7 @@ def running(site: Site) -> Iterator[tuple[Machine, Address]]:
     web, address = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     env = {
         "BIND": f"{web[0]}:{web[1]}", "METRICS": f"127.0.0.1:{free_port()}", "HEALTH_TIMEOUT": "1.5",
-        "PING_INTERVAL": "5", "PING_TIMEOUT": "4",
+        "PING_INTERVAL": str(_PING_INTERVAL), "PING_TIMEOUT": str(_PING_TIMEOUT),
     }  # fmt: skip
     installed = {f"/srv/{NAME}/venv/bin/": "", f"/srv/{NAME}": str(site.folder)}
     with contextlib.closing(Machine(site, NAME, installed, env=env, minute=_MINUTE)) as machine:
@@ -55,8 +57,15 @@ def play(site: Site, outcome: Outcome) -> None:
         outcome.before = site.settled(machine.current)
         with Customers(address, _CUSTOMERS) as customers, Visitors(address) as visitors:
             machine.run(_MINUTE)
-            with phones(address):
-                machine.run((2 if site.quick else 8) * _MINUTE)
+            for _ in range(1 if site.quick else 3):
+                with phones(address) as silent:
+                    machine.run(2 * _MINUTE if site.quick else _DEADLINE)
+                    held = sum(not phone.is_left() for phone in silent)
+            if not site.quick:
+                outcome.notes.append(
+                    f"{held} of {len(silent)} silent phones were still held after {_DEADLINE:.0f} s"
+                )
+                outcome.complaints += held
             rotate(site, machine, address, outcome)
             machine.run(_MINUTE)
         outcome.tally([*customers.results, *visitors.results])
@@ -171,19 +180,21 @@ def visit(address: Address, number: int) -> None:
 
 
 @contextlib.contextmanager
-def phones(address: Address) -> Iterator[None]:
+def phones(address: Address) -> Iterator[list[Participant]]:
     """Some that are silent from one moment to the next, and one that is reset; nobody says goodbye."""
-    with contextlib.ExitStack() as silent:
+    with contextlib.ExitStack() as ending:
+        silent = []
         for number in range(_PHONES):
             try:
                 phone = Participant(address, patience=1.0, source=f"127.0.3.{number + 1}")
             except _GONE:
                 continue  # it did not even come in
             if number:
-                silent.callback(phone.vanish)
+                silent.append(phone)
+                ending.callback(phone.vanish)
             else:
                 phone.vanish()
-        yield
+        yield silent
 
 
 def rotate(site: Site, machine: Machine, address: Address, outcome: Outcome) -> None:

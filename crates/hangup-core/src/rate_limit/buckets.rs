@@ -124,14 +124,14 @@ mod tests {
         /// Also of clients that are many more than there are words, whose words others take meanwhile.
         #[test]
         fn nobody_begins_more_than_the_burst_and_the_rate_in_any_window(
-            count in 1_u32..100, period in 1_u64..100, burst in 1_u32..20,
-            steps in prop::collection::vec((0_u64..24, 0_u64..400), 1..400),
+            count in 1_u32..100, period in 1_u64..100, burst in 1_u32..6,
+            steps in prop::collection::vec((0_u64..16, 0_u64..100), 1..600), pause in 1_u64..8,
         ) {
             let (pace, words) = (pace(count, period, burst), words(1));
             let mut now = 0;
-            let mut admitted: Vec<Vec<u64>> = vec![Vec::new(); 24];
+            let mut admitted: Vec<Vec<u64>> = vec![Vec::new(); 16];
             for (number, percent) in steps {
-                now += pace.interval * percent / 100 / 4;
+                now += pace.interval * percent / 100 / pause;
                 if pace.admit(&words, client(number), now).is_ok() {
                     admitted[number as usize].push(now);
                 }
