@@ -9,7 +9,12 @@ from flask_socketio import SocketIO, emit, join_room
 HERE = Path(__file__).parent
 
 app = Flask(__name__)
-socketio = SocketIO(app, async_mode="threading", message_queue=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+socketio = SocketIO(
+    app,
+    async_mode="threading",
+    message_queue=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    transports=["websocket"],  # the requests of a client that polls would each come to another worker
+)
 
 
 @socketio.on("join")
