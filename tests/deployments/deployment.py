@@ -29,6 +29,7 @@ class Outcome:
         before: what the services held when the first client had come and gone.
         after: the same when the last one had.
         failures: what clients that were not served got instead.
+        seconds: that the run took, with its start and its end.
         notes: what else is worth a reader's attention.
         missing: why it did not run, if it did not.
     """
@@ -43,6 +44,7 @@ class Outcome:
     before: Holding = field(default_factory=Holding)
     after: Holding = field(default_factory=Holding)
     failures: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     missing: str = ""
 
@@ -76,7 +78,12 @@ class Outcome:
             name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()
         }
         holdings = {"before": asdict(self.before), "after": asdict(self.after)}
-        derived = {"success": round(self.success, 2), "hidden": self.hidden, "on_target": self.on_target}
+        derived = {
+            "success": round(self.success, 2),
+            "seconds": round(self.seconds, 1),
+            "hidden": self.hidden,
+            "on_target": self.on_target,
+        }
         return {**plain, **holdings, **derived}
 
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import websocket
+
 from . import scenarios, tracebacks
+from .clients import Refused
 from .deployment import Deployment, Outcome
 from .environment import Missing
 from .service import Failed
 from .site import HANGUP, STOCK, Site
 
 NAMES = tuple(found.name.replace("_", "-") for found in pkgutil.iter_modules(scenarios.__path__))
+
+#: What a service that does not do its work makes of a run.
+_BROKEN = (Failed, Refused, OSError, websocket.WebSocketException)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ def run(known: Deployment, variant: str, *, quick: bool = False) -> Outcome:
         Failed: a service did not start.
     """
     outcome = Outcome()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"hangup-{known.name}-") as directory:
         try:
             with Site(known.name, variant, Path(directory), quick=quick) as site:
@@ -68,6 +76,7 @@ def run(known: Deployment, variant: str, *, quick: bool = False) -> Outcome:
             return outcome
         if site.left:
             outcome.notes.append(f"{site.left} processes outlived the SIGTERM of the one that started them")
+        outcome.seconds = time.monotonic() - began
         # After the end: what is written by those that stop belongs to it as well.
         outcome.seen, outcome.tracebacks = tracebacks.count(site.log(), known.provokes)
     return outcome
@@ -83,7 +92,7 @@ def both(known: Deployment, *, quick: bool = False) -> Row:
 
 
 def rows(names: Sequence[str], *, quick: bool = False) -> list[Row]:
-    """In the order of `NAMES`; a service that does not start is what its outcome says."""
+    """In the order of `NAMES`; a service that does not do its work is what its outcome says."""
     return [_row(deployment(name), quick) for name in NAMES if name in names]
 
 
@@ -92,6 +101,6 @@ def _row(known: Deployment, quick: bool) -> Row:
     for variant in (STOCK, HANGUP):
         try:
             outcomes.append(run(known, variant, quick=quick))
-        except Failed as failed:
-            outcomes.append(Outcome(missing=f"did not start: {failed}"))
+        except _BROKEN as failure:
+            outcomes.append(Outcome(missing=f"{type(failure).__name__}: {failure}"))
     return Row(known, *outcomes)

@@ -25,6 +25,8 @@ def show(rows: Sequence[Row], console: Console) -> None:
         complaint = f"[bold]{escape(row.deployment.name)}[/bold]\n{escape(row.deployment.complaint)}"
         table.add_row(complaint, stock, _cell(row.hangup, row.deployment.complains))
     console.print(table)
+    seconds = sum(row.stock.seconds + row.hangup.seconds for row in rows)
+    console.print(f"{len(rows)} of the deployments, twice each, in {seconds:.0f} s")
 
 
 def _cell(outcome: Outcome, complains: str) -> str:
