@@ -163,7 +163,7 @@ class Site:
         there = self.log().count(error)
         self.provoked[error] += 1
         self.surely(conversation)
-        wait_until(lambda: self.log().count(error) > there, 3.0, every=0.05)
+        wait_until(lambda: self.log().count(error) > there, 1.5, every=0.05)
 
     def redis(self) -> str:
         """The URL of a Redis of its own, that keeps nothing on disk."""
