@@ -166,6 +166,7 @@ H = "-c python:hangup.gunicorn"
         ("Dockerfile", "RUN pip install gunicorn eventlet==0.33 flask\n", "RUN pip install gunicorn hangup flask\n"),
         ("compose.yaml", "command: gunicorn --worker-class eventlet a:a\n", f"command: gunicorn --worker-class gthread --threads 16 {H} a:a\n"),
         ("compose.yaml", "command:\n  - gunicorn\n  - -k\n  - eventlet\n  - a:a\n", "command:\n  - gunicorn\n  - -k\n  - gthread\n  - --threads\n  - \"16\"\n  - -c\n  - python:hangup.gunicorn\n  - a:a\n"),
+        ("compose.yaml", "- '-k'\n- 'eventlet'\n", "- '-k'\n- 'gthread'\n- '--threads'\n- '16'\n- '-c'\n- 'python:hangup.gunicorn'\n"),
         ("start.sh", 'export GUNICORN_CMD_ARGS="--worker-class eventlet"\n', f'export GUNICORN_CMD_ARGS="--worker-class gthread --threads 16 {H}"\n'),
         ("Procfile", "web: python app.py\n", f"web: gunicorn {H} -k gthread --threads 16 -b 0.0.0.0:5000 app:app\n"),
         ("Dockerfile", 'CMD ["python", "-u", "app.py"]\n', 'CMD ["gunicorn", "-c", "python:hangup.gunicorn", "-k", "gthread", "--threads", "16", "-b", "0.0.0.0:5000", "app:app"]\n'),

@@ -16,9 +16,10 @@ _NAMES = re.compile(
 )  # fmt: skip
 
 #: The option and its value, however they are separated: by a space, a ``=``, as JSON, or as a list of YAML.
+QUOTES = "\"'"
 _WORKER = re.compile(
     r"(?P<option>(?<![\w-])(?:-k|--worker-class))"
-    r"(?P<between>\s*=\s*|[ \t]+|[ \t]*\\\r?\n[ \t]*|[\"'][ \t]*,\s*[\"']|[\"']?\r?\n[ \t]*-[ \t]*[\"']?|)"
+    r"(?P<between>\s*=\s*|[ \t]+|[ \t]*\\\r?\n[ \t]*|[\"'][ \t]*,\s*[\"']|[\"']?\r?\n[ \t]*-[ \t]*|)"
     r"(?P<quote>[\"']?)(?:eventlet|gunicorn\.workers\.geventlet\.EventletWorker)\b(?P=quote)"
 )
 _INSTALL = re.compile(
@@ -76,12 +77,12 @@ def _worker(found: re.Match[str], has_threads: bool, is_configured: bool) -> str
             words = [f"{option}{between}gthread", *words[2:]]
             return f"{ends}, {ends}".join(words)
         return " ".join([f"{option}{between}{quote}gthread{quote}", *words[2:]])
-    if "," in between or ("\n" in between and "\\" not in between):  # the next item of a list
-        number = "{}" if "," in between or "'" in between or '"' in between else '"{}"'
-        more = [
-            number.format(word) if word.isdigit() else word for word in words[2:]
-        ]  # YAML's would be no text
-        return f"{option}{between}gthread" + "".join(f"{between}{word}" for word in more)
+    if "," in between:  # items of JSON: what separates two of them has their quotes
+        return f"{option}{between}gthread" + "".join(f"{between}{word}" for word in words[2:])
+    if "\n" in between and "\\" not in between:  # items of YAML, where a number would be no text
+        marks = [quote or '"' * word.isdigit() for word in words[2:]]
+        items = "".join(f"{between.lstrip(QUOTES)}{mark}{word}{mark}" for mark, word in zip(marks, words[2:]))
+        return f"{option}{between}{quote}gthread{quote}{items}"
     return f"{option}{between}{quote}gthread{quote}" + "".join(f" {word}" for word in words[2:])
 
 
