@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from hangup._migrate.deployment import Start
 from hangup._migrate.source import Rewriter
 from hangup._migrate.state import shared_state
 from init_files import hangup
+
+
+def cases(name: str) -> list[tuple[str, str, str]]:
+    """Those of a file: ``=== name``, what was there, ``--->``, what becomes of it."""
+    text = (Path(__file__).parent / f"{name}.cases").read_text()
+    found = re.findall(r"^=== ?(.*)\n((?s:.*?))^--->\n((?s:.*?))(?=^===|\Z)", text, re.MULTILINE)
+    assert len(found) == text.count("\n--->\n")
+    return found
 
 
 def rewritten(text: str) -> tuple[str, list[str]]:
@@ -26,45 +35,16 @@ def rewritten(text: str) -> tuple[str, list[str]]:
     ]
 
 
+CRLF = "import eventlet\r\ndef f():\r\n    eventlet.sleep(1)  # é\r\n"
+
+
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("import eventlet\neventlet.monkey_patch()\n\nx = 1\n", "\nx = 1\n"),
-        ("import os, eventlet  # both\neventlet.monkey_patch(thread=False)\nos.nice\n", "import os  # both\nos.nice\n"),
-        ("try:\n    import eventlet\n    eventlet.monkey_patch()\nexcept ImportError:\n    pass\n", "try:\n    pass\nexcept ImportError:\n    pass\n"),
-        ("import eventlet; eventlet.monkey_patch(); x = 1\n", "pass; pass; x = 1\n"),
-        ("import eventlet\n\ndef f():\n    eventlet.sleep(2)\n", "import time\n\ndef f():\n    time.sleep(2)\n"),
-        ("import eventlet as ev\nev.sleep()\n", "import time\ntime.sleep(0)\n"),
-        ("from eventlet import sleep as nap\nimport time\nnap(seconds=1)\n", "import time\ntime.sleep(1)\n"),
-        ("import eventlet\ndef time(): ...\neventlet.sleep(1)\n", "import time as time_\ndef time(): ...\ntime_.sleep(1)\n"),
-        ("from app import socketio\nimport eventlet\ndef f():\n    eventlet.sleep(1)\n    eventlet.spawn(g, 1, k=2)\n",
-         "from app import socketio\ndef f():\n    socketio.sleep(1)\n    socketio.start_background_task(g, 1, k=2)\n"),
-        ("import eventlet\neventlet.sleep(1)\nsocketio = SocketIO(app, async_mode='eventlet')\n",
-         "import time\ntime.sleep(1)\nsocketio = SocketIO(app, async_mode=\"threading\")\n"),
-        ("import eventlet\neventlet.spawn_n(f, 1, *a, k=2, **kw)\n",
-         "import threading\nthreading.Thread(target=f, args=(1, *a,), kwargs={\"k\": 2, **kw}, daemon=True).start()\n"),
-        ("import eventlet\neventlet.spawn_after(5, f, x)\n", "import threading\nthreading.Timer(5, f, args=[x]).start()\n"),
-        ("from eventlet.semaphore import Semaphore\nfrom eventlet.queue import Queue, Empty\nlock = Semaphore(2)\nq = Queue()\ntry: q.get()\nexcept Empty: pass\n",
-         "import queue\nimport threading\nlock = threading.Semaphore(2)\nq = queue.Queue()\ntry: q.get()\nexcept queue.Empty: pass\n"),
-        ("from eventlet import queue\nq = queue.Queue()\n", "import queue\nq = queue.Queue()\n"),
-        ("from eventlet.green import socket\nimport eventlet.green.time as t\nfrom eventlet.green.urllib.request import urlopen\nsocket, t, urlopen\n",
-         "import socket\nimport time as t\nfrom urllib.request import urlopen\nsocket, t, urlopen\n"),
-        ("import eventlet.green.subprocess\neventlet.green.subprocess.run([])\n", "import subprocess\nsubprocess.run([])\n"),
-        ("options = {'async_mode': 'eventlet'}\nASYNC_MODE = 'eventlet'\n", "options = {'async_mode': \"threading\"}\nASYNC_MODE = \"threading\"\n"),
-        ("s = SocketIO(app, cors_allowed_origins='*',\n)\n", "s = SocketIO(app, cors_allowed_origins='*', async_mode=\"threading\",\n)\n"),
-        ("s = SocketIO()\n", "s = SocketIO(async_mode=\"threading\")\n"),
-        ("s = SocketIO(message_queue='redis://')\nt = SocketIO(app, **options)\n", None),
-        ("worker_class = 'eventlet'\nworkers = 1\n",
-         "worker_class = \"gthread\"\nthreads = 16\nworkers = 1\n\nimport hangup.gunicorn\n\nhangup.gunicorn.install(globals())\n"),
-        ("worker_class = 'eventlet'\nthreads = 4\nfrom hangup.gunicorn import *\n", "worker_class = \"gthread\"\nthreads = 4\nfrom hangup.gunicorn import *\n"),
-        ("import eventlet\r\ndef f():\r\n    eventlet.sleep(1)  # é\r\n", "import time\r\ndef f():\r\n    time.sleep(1)  # é\r\n"),
-        ("é = 'é'; import eventlet\né; eventlet.sleep(1)\n", "é = 'é'; import time\né; time.sleep(1)\n"),
-    ],
-)  # fmt: skip
-def test_python_is_changed_where_eventlet_is_and_nowhere_else(before: str, after: str | None) -> None:
+    ("_name", "before", "after"), [*cases("python"), ("", CRLF, CRLF.replace("eventlet", "time"))]
+)
+def test_python_is_changed_where_eventlet_is_and_nowhere_else(_name: str, before: str, after: str) -> None:
     """Nothing of it is left, and no blocker."""
     text, findings = rewritten(before)
-    assert text == (before if after is None else after)
+    assert text == after
     assert not [one for one in findings if one.startswith("blocker")]
     assert rewritten(text)[0] == text
 
@@ -75,7 +55,7 @@ def test_python_is_changed_where_eventlet_is_and_nowhere_else(before: str, after
         ("import eventlet\np = eventlet.GreenPool(10)\n", "blocker 2 eventlet.GreenPool"),
         ("import eventlet\ng = eventlet.spawn(f)\ng.wait()\n", "blocker 2 eventlet.spawn"),
         ("import eventlet\neventlet.spawn(f, eventlet.sleep)\n", "blocker 2 eventlet.spawn"),
-        ("from eventlet import wsgi\nimport eventlet\nwsgi.server(eventlet.listen(('', 80)), app)\n", "blocker 3 eventlet.wsgi.server"),
+        ("from eventlet import wsgi, listen\nwsgi.server(listen(('', 80)), app)\n", "blocker 2 eventlet.wsgi.server"),
         ("from eventlet import tpool\ntpool.execute(f)\n", "blocker 2 eventlet.tpool.execute"),
         ("from eventlet import corolocal\nx = corolocal.local()\n", "blocker 2 eventlet.corolocal.local"),
         ("from eventlet.green import zmq\nzmq.Context()\n", "blocker 2 eventlet.green.zmq.Context"),
@@ -129,19 +109,19 @@ def helper():
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("_name", "before", "after"),
     [
-        ("flask\neventlet==0.33.3\n", "flask\nhangup\n"),
-        ("eventlet>=0.30 ; python_version > '3'  # why\r\ngunicorn==21.2.0\r\n", "gunicorn>=21.2,<28\r\nhangup\r\n"),
-        ("gunicorn[eventlet]<26  # eventlet\nhangup", "gunicorn>=21.2,<28  # eventlet\nhangup"),
-        ("gunicorn[eventlet,gthread]\n", "gunicorn[gthread]\nhangup\n"),
-        ("eventlet\ndnspython==1.16.0\nDNSPython_extra\n", "DNSPython_extra\nhangup\n"),
-        ("eventlet==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\nflask==3 \\\n    --hash=sha256:c\n", "flask==3 \\\n    --hash=sha256:c\nhangup\n"),
-        ("gunicorn>=27\neventlet", "gunicorn>=27\nhangup\n"),
-        ("-r base.txt\n# eventlet\nflask\n", "-r base.txt\n# eventlet\nflask\n"),
+        *cases("packages"),
+        (
+            "",
+            "eventlet>=0.30 ; python_version > '3'  # x\r\ngunicorn==21.2.0\r\n",
+            "gunicorn>=21.2,<28\r\nhangup\r\n",
+        ),
+        ("", "gunicorn[eventlet]<26  # eventlet\nhangup", "gunicorn>=21.2,<28  # eventlet\nhangup"),
+        ("", "gunicorn>=27\neventlet", "gunicorn>=27\nhangup\n"),
     ],
-)  # fmt: skip
-def test_packages(before: str, after: str) -> None:
+)
+def test_packages(_name: str, before: str, after: str) -> None:
     """eventlet goes, its pins are lifted, hangup comes."""
     assert requirements.rewritten(before, uses_dns=False) == after
 
@@ -151,30 +131,7 @@ def test_dnspython_stays_without_its_pin_where_it_is_used() -> None:
     assert requirements.rewritten("eventlet\ndnspython<2\n", uses_dns=True) == "dnspython\nhangup\n"
 
 
-H = "-c python:hangup.gunicorn"
-
-
-@pytest.mark.parametrize(
-    ("name", "before", "after"),
-    [
-        ("Procfile", "web: gunicorn -k eventlet -w 1 app:app\n", f"web: gunicorn -k gthread --threads 16 {H} -w 1 app:app\n"),
-        ("Procfile", "web: gunicorn -keventlet app:app\n", f"web: gunicorn -kgthread --threads 16 {H} app:app\n"),
-        ("x.service", "ExecStart=/v/gunicorn --worker-class=eventlet -c g.py a:a\n", "ExecStart=/v/gunicorn --worker-class=gthread --threads 16 -c g.py a:a\n"),
-        ("x.service", "ExecStart=/v/gunicorn \\\n  --worker-class \\\n    eventlet \\\n  a:a\n", f"ExecStart=/v/gunicorn \\\n  --worker-class \\\n    gthread --threads 16 {H} \\\n  a:a\n"),
-        ("Dockerfile", 'CMD ["gunicorn", "-k", "eventlet", "a:a"]\n', 'CMD ["gunicorn", "-k", "gthread", "--threads", "16", "-c", "python:hangup.gunicorn", "a:a"]\n'),
-        ("Dockerfile", 'CMD ["gunicorn", "--worker-class=eventlet", "--threads=9", "a:a"]\n', 'CMD ["gunicorn", "--worker-class=gthread", "-c", "python:hangup.gunicorn", "a:a"]\n'.replace('gthread", ', 'gthread", ').replace('"a:a"', '"--threads=9", "a:a"')),
-        ("Dockerfile", "RUN pip install gunicorn eventlet==0.33 flask\n", "RUN pip install gunicorn hangup flask\n"),
-        ("compose.yaml", "command: gunicorn --worker-class eventlet a:a\n", f"command: gunicorn --worker-class gthread --threads 16 {H} a:a\n"),
-        ("compose.yaml", "command:\n  - gunicorn\n  - -k\n  - eventlet\n  - a:a\n", "command:\n  - gunicorn\n  - -k\n  - gthread\n  - --threads\n  - \"16\"\n  - -c\n  - python:hangup.gunicorn\n  - a:a\n"),
-        ("compose.yaml", "- '-k'\n- 'eventlet'\n", "- '-k'\n- 'gthread'\n- '--threads'\n- '16'\n- '-c'\n- 'python:hangup.gunicorn'\n"),
-        ("start.sh", 'export GUNICORN_CMD_ARGS="--worker-class eventlet"\n', f'export GUNICORN_CMD_ARGS="--worker-class gthread --threads 16 {H}"\n'),
-        ("Procfile", "web: python app.py\n", f"web: gunicorn {H} -k gthread --threads 16 -b 0.0.0.0:5000 app:app\n"),
-        ("Dockerfile", 'CMD ["python", "-u", "app.py"]\n', 'CMD ["gunicorn", "-c", "python:hangup.gunicorn", "-k", "gthread", "--threads", "16", "-b", "0.0.0.0:5000", "app:app"]\n'),
-        ("x.service", "ExecStart=/srv/venv/bin/python3 app.py\n", f"ExecStart=/srv/venv/bin/gunicorn {H} -k gthread --threads 16 -b 0.0.0.0:5000 app:app\n"),
-        ("Procfile", "worker: python app.pyx\nother: gunicorn -k gevent a:a\n", "worker: python app.pyx\nother: gunicorn -k gevent a:a\n"),
-        ("pyproject.toml", 'dependencies = [\n  "flask",\n  "eventlet>=0.33",\n]\nx = ["gunicorn==21.2.0", "b"]\n', 'dependencies = [\n  "flask",\n  "hangup",\n]\nx = ["gunicorn>=21.2,<28", "b"]\n'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "before", "after"), cases("commands"))
 def test_command_lines(name: str, before: str, after: str) -> None:
     """However they are written."""
     start = Start("app.py", "app:app", "0.0.0.0:5000")

@@ -44,7 +44,7 @@ def work():
 
 
 def later(sid):
-    socketio.emit("later", sorted(users.values()), to=sid)
+    socketio.emit("later", sorted(set(users.values())), to=sid)
 
 
 @socketio.on("hello")
@@ -77,7 +77,9 @@ if __name__ == "__main__":
 def project(folder: Path) -> None:
     """As it was deployed in 2023."""
     (folder / "app.py").write_text(APP.lstrip())
-    (folder / "Procfile").write_text("web: gunicorn --worker-class eventlet -w 1 --graceful-timeout 2 app:app\n")
+    (folder / "Procfile").write_text(
+        "web: gunicorn --worker-class eventlet -w 1 --graceful-timeout 2 app:app\n"
+    )
     (folder / "requirements.txt").write_text(
         "Flask-SocketIO==5.3.5\npython-socketio==5.10.0\neventlet==0.33.3\ngunicorn==21.2.0\ndnspython<2\n"
     )
@@ -164,7 +166,7 @@ def test_a_service_on_eventlet_is_migrated_and_does_what_it_did(tmp_path: Path) 
     with deployed(tmp_path, "27.0.1") as port:
         after = [conversation(port, transport) for transport in ("websocket", "polling")]
         assert about(port) == '{"hangup":"on","mode":"threading","patched":false}'
-    assert [answers[1] for answers in after] == [answers[1] for answers in before] == [[["ada"], "TEXT"]] * 2
+    assert [answers[1] for answers in after] == [answers[1] for answers in before] == [["TEXT", ["ada"]]] * 2
     assert [answers[0] for answers in before] == [["ada", False]] * 2
     assert [answers[0] for answers in after] == [["ada", True]] * 2
     assert "\n  users is changed" not in said.stdout  # it is, under a lock

@@ -153,7 +153,7 @@ def test_the_server_is_chosen_by_the_project(tmp_path: Path) -> None:
     [
         ("", (), "", ["-c", "python:hangup.gunicorn", *GTHREAD, *PLACE]),
         ("from hangup.gunicorn import *\nbind = 'unix:x'\n", (), "", ["-c", "gunicorn.conf.py", *GTHREAD]),
-        ("import hangup.gunicorn\nhangup.gunicorn.install({})\nthreads = 2\n", (), "", ["-c", "gunicorn.conf.py", *PLACE]),
+        ("import hangup.gunicorn\nhangup.gunicorn.install({})\n", (), "", ["-c", "gunicorn.conf.py", *GTHREAD, *PLACE]),
         ("import hangup.gunicorn\n", (), "gunicorn.conf.py", ["-c", "CHAINED", *GTHREAD, *PLACE]),
         ("worker_class = 'gevent'\n", (), "gunicorn.conf.py", ["-c", "CHAINED", *PLACE]),
         ("", ("-c", "other.py", "-k", "sync"), "other.py", ["-c", "CHAINED", *PLACE, "-k", "sync"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from .changes import change
 from .files import File, files
-from .plan import Plan, Refused, named_after
+from .plan import Plan, Refused, named_after, shown
 from .project import Project
 from .versions import Versions, as_text, installed
 
@@ -126,6 +127,10 @@ def _notes(targets: list[str], plan: Plan, project: Project, versions: Versions)
         and not ({"gunicorn"} & set(targets) or (project.directory / "gunicorn.conf.py").exists())
     ):
         said.append("it goes with gunicorn.conf.py, which is not there: hangup init gunicorn")
+    if "systemd" in targets and not os.access(f"{plan.programs}/{plan.server}", os.X_OK):
+        said.append(
+            f"{shown(plan.programs)} has no {plan.server}: install it there, or name its folder with --programs"
+        )
     if plan.is_gunicorn and project.is_asgi and plan.app != project.asgi:
         said.append(
             f"gunicorn serves HTTP alone; the WebSockets of {project.asgi} need uvicorn: --server uvicorn"

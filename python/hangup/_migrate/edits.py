@@ -58,7 +58,8 @@ class Edits:
                 continue
             parts += [self._data[at:start], text.encode()]
             at = end
-        return b"".join([*parts, self._data[at:]]).decode()
+        text = b"".join([*parts, self._data[at:]]).decode()
+        return text if self._data[:1] in (b"\r", b"\n") else text.lstrip("\r\n")
 
     def _span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0

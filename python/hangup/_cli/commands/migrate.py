@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,9 @@ def _show(
         for one in findings:
             place = f"{one.path}:{one.line}"
             output.say(f"  [bold]{escape(printable(place))}[/]: {escape(printable(f'{one.what}: {one.do}'))}")
-    count = f"{len(diffs)} file{'s' * (len(diffs) != 1)}"
-    done = f"{count} changed" if write else f"{count} to change: --write does it, or `patch -p1`"
-    output.say("", f"{done}; {len(blockers)} blockers, {len(hints)} hints")
+    done = "changed" if write else "to change: --write does it, or `patch -p1`"
+    output.say("", f"{_count(diffs, 'file')} {done}; {_count(blockers, 'blocker')}, {_count(hints, 'hint')}")
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
