@@ -212,47 +212,51 @@ class Rewriter:
                         self._edits.replace(value, '"threading"')
 
     def _imports(self) -> None:
-        kept = self._kept
-        first = True
+        needed = [
+            f"import {m}" if m == name else f"import {m} as {name}"
+            for m, name in sorted(self._needed.items())
+        ]
         for statement in self._scope.imports:
-            lines = [*self._import_lines(statement, kept)]
-            if first:
-                lines += [
-                    f"import {m}" if m == n else f"import {m} as {n}" for m, n in sorted(self._needed.items())
-                ]
-                first = False
-            indent = self._edits.newline + " " * statement.col_offset
+            kept, others = self._import(statement)
+            if len(kept) == len(statement.names) and not needed:
+                continue
+            module = getattr(statement, "module", None)
+            staying = ", ".join(kept)
+            lines = [f"from {module} import {staying}" if module else f"import {staying}"] if kept else []
+            lines += [*others, *needed]
+            needed = []
             if lines:
+                indent = self._edits.newline + " " * statement.col_offset
                 self._edits.replace(statement, indent.join(dict.fromkeys(lines)))
             else:
                 self._removed.append(statement)
         self._edits.remove(self._source.tree, self._removed)
 
-    def _import_lines(self, statement: ast.Import | ast.ImportFrom, kept: set[str]) -> Iterator[str]:
-        """What stays of an import statement, and what it becomes."""
+    def _import(self, statement: ast.Import | ast.ImportFrom) -> tuple[list[str], list[str]]:
+        """What stays of an import statement, and the statements that come in the place of the rest."""
         module = getattr(statement, "module", None)
+        kept: list[str] = []
+        others: list[str] = []
         for alias in statement.names:
             name = alias.asname or alias.name.split(".")[0]
             full = f"{module}.{alias.name}" if module else alias.name
-            spelled = f"{alias.name} as {alias.asname}" if alias.asname else alias.name
-            if not full.startswith("eventlet"):
-                yield f"import {spelled}"
-            elif full.startswith("eventlet.green.") and self._green(full):
-                yield from self._green_import(full, alias.asname or (alias.name if module else ""))
+            if full.startswith("eventlet.green.") and self._green(full):
+                others += self._green_import(full, alias.asname or (alias.name if module else ""))
                 self._say(
                     "hint",
                     statement,
                     full,
                     "was cooperative, and blocks its own thread now: look at its timeouts",
                 )
-            elif (
-                name in kept
-                or alias.name == "*"
-                or (full != "eventlet" and full in BLOCKERS and not self._used(name))
-            ):
-                if name not in kept:
-                    self._say("blocker", statement, full, advice(full))
-                yield f"from {module} import {spelled}" if module else f"import {spelled}"
+                continue
+            is_unknown = alias.name == "*" or (
+                full != "eventlet" and full in BLOCKERS and not self._used(name)
+            )
+            if name not in self._kept and is_unknown:
+                self._say("blocker", statement, full, advice(full))
+            if name in self._kept or is_unknown or full.split(".")[0] != "eventlet":
+                kept.append(f"{alias.name} as {alias.asname}" if alias.asname else alias.name)
+        return kept, others
 
     def _used(self, name: str) -> bool:
         return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(self._source.tree))
