@@ -12,8 +12,9 @@ from typing import Optional
 
 from .files import File
 from .plan import Refused, shown
-from .project import Project, called
+from .project import Project
 from .sources import Source, modules, parse, text_of
+from .syntax import called
 
 APP = "hangup.django"
 MIDDLEWARE = "hangup.django.DisconnectMiddleware"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from .._init.project import called, literal
 from .._init.sources import LARGEST, Source, parse, text_of, walk
+from .._init.syntax import called, literal
 from . import requirements
 from .deployment import Start, bind_of, is_deployment, rewritten
 from .findings import Change, Finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Optional
 
-from .._init.project import called
+from .._init.syntax import called
 
 
 class Scope:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from typing import Optional
 
-from .._init.project import called
 from .._init.sources import Source, parse
+from .._init.syntax import called
 from .edits import Edits
 from .findings import THREADS, Change, Finding
-from .names import BLOCKERS, GREEN, PATCHES, RENAMED, REPLACED, SLEEPS, SPAWNS, TIMERS, advice
+from .imports import Imports, is_green, original
+from .names import PATCHES, REPLACED, SLEEPS, SPAWNS, TIMERS, advice
 from .scope import Scope
 
 WORKER_CLASSES = {"eventlet", "gunicorn.workers.geventlet.EventletWorker"}
@@ -47,7 +47,10 @@ class Rewriter:
             elif isinstance(node, ast.Assign):
                 self._setting(node)
         self._strings()
-        self._imports()
+        imports = Imports(self._source.path, self._source.tree, self._kept)
+        imports.rewrite(self._scope, self._edits, self._needed)
+        self.findings += imports.findings
+        self._edits.remove(self._source.tree, [*self._removed, *imports.removed])
         after = self._edits.made()
         if after == self._source.text:
             return None
@@ -77,8 +80,8 @@ class Rewriter:
             self._spawn(call)
         elif name in TIMERS and call and len(call.args) > 1 and alone:
             self._timer(call)
-        elif name.startswith("eventlet.green.") and self._green(name):
-            self._hint_of_green(node, name)
+        elif name.startswith("eventlet.green.") and is_green(name):
+            self._spelled_out(node, name)
         else:
             self._keep(node, name)
 
@@ -153,17 +156,12 @@ class Rewriter:
         ]
         return f", kwargs={{{', '.join(pairs)}}}" if pairs else ""
 
-    def _green(self, name: str) -> bool:
-        rest = name.split(".")[2:]
-        return any(".".join(rest[:end]) in GREEN or rest[0] in RENAMED for end in range(1, len(rest) + 1))
-
-    def _hint_of_green(self, node: ast.AST, name: str) -> None:
+    def _spelled_out(self, node: ast.AST, name: str) -> None:
         """Under an alias nothing has to change but the import; spelled out, the name does."""
         if not isinstance(node, ast.Attribute) or not ast.unparse(node).startswith("eventlet."):
             return
-        first = name.split(".")[2]
-        module = RENAMED.get(first, first)
-        self._edits.replace(node, ".".join([self._module(module), *name.split(".")[3:]]))
+        module, rest = original(name)
+        self._edits.replace(node, ".".join([self._module(module), *rest]))
 
     def _call(self, call: ast.Call) -> None:
         made = called(call)
@@ -210,73 +208,3 @@ class Rewriter:
                     pair = getattr(key, "value", None), getattr(value, "value", None)
                     if pair == ("async_mode", "eventlet"):
                         self._edits.replace(value, '"threading"')
-
-    def _imports(self) -> None:
-        needed = [
-            f"import {m}" if m == name else f"import {m} as {name}"
-            for m, name in sorted(self._needed.items())
-        ]
-        for statement in self._scope.imports:
-            kept, others = self._import(statement)
-            if len(kept) == len(statement.names) and not needed:
-                continue
-            module = getattr(statement, "module", None)
-            staying = ", ".join(kept)
-            lines = [f"from {module} import {staying}" if module else f"import {staying}"] if kept else []
-            lines += [*others, *needed]
-            needed = []
-            if lines:
-                indent = self._edits.newline + " " * statement.col_offset
-                self._edits.replace(statement, indent.join(dict.fromkeys(lines)))
-            else:
-                self._removed.append(statement)
-        self._edits.remove(self._source.tree, self._removed)
-
-    def _import(self, statement: ast.Import | ast.ImportFrom) -> tuple[list[str], list[str]]:
-        """What stays of an import statement, and the statements that come in the place of the rest."""
-        module = getattr(statement, "module", None)
-        kept: list[str] = []
-        others: list[str] = []
-        for alias in statement.names:
-            name = alias.asname or alias.name.split(".")[0]
-            full = f"{module}.{alias.name}" if module else alias.name
-            if full.startswith("eventlet.green.") and self._green(full):
-                others += self._green_import(full, alias.asname or (alias.name if module else ""))
-                self._say(
-                    "hint",
-                    statement,
-                    full,
-                    "was cooperative, and blocks its own thread now: look at its timeouts",
-                )
-                continue
-            is_unknown = alias.name == "*" or (
-                full != "eventlet" and full in BLOCKERS and not self._used(name)
-            )
-            if name not in self._kept and is_unknown:
-                self._say("blocker", statement, full, advice(full))
-            if name in self._kept or is_unknown or full.split(".")[0] != "eventlet":
-                kept.append(f"{alias.name} as {alias.asname}" if alias.asname else alias.name)
-        return kept, others
-
-    def _used(self, name: str) -> bool:
-        return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(self._source.tree))
-
-    def _green_import(self, full: str, name: str) -> Iterator[str]:
-        first, *rest = full.split(".")[2:]
-        module = RENAMED.get(first, first)
-        whole = ".".join([module, *rest])
-        if not name:  # import eventlet.green.socket: its uses were spelled out
-            yield f"import {whole}"
-        elif ".".join([first, *rest]) in GREEN or not rest:
-            parent, _, last = whole.rpartition(".")
-            yield (
-                f"import {whole}"
-                if name == whole
-                else f"from {parent} import {last}"
-                if parent and last == name
-                else f"import {whole} as {name}"
-            )
-        else:
-            yield f"from {'.'.join([module, *rest[:-1]])} import {rest[-1]}" + (
-                f" as {name}" if name != rest[-1] else ""
-            )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .._init.project import called
 from .._init.sources import Source
+from .._init.syntax import called
 from .findings import Finding
 
 CONTAINERS = {"dict", "list", "set", "defaultdict", "deque", "OrderedDict", "Counter"}

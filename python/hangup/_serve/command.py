@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from .._init.plan import Refused
-from .._init.project import literal
 from .._init.sources import parse, text_of
+from .._init.syntax import literal
 from .choice import Choice
 
 #: Where :mod:`.chained` finds the configuration that it adds to, and :mod:`.application` the application.

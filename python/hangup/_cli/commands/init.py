@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from .. import FOUND
+from ..folder import absolute
 from ..output import Output, output_option, refuse
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def command(
         if target not in TARGETS:
             raise click.BadParameter(f"{target!r} is none of {', '.join(TARGETS)}", param_hint="TARGET")
     try:
-        project = look(options["directory"])
+        project = look(absolute(options["directory"]))
         if not targets:
             _overview(project, output)
             return

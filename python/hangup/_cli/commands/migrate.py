@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import FOUND
+from ..folder import absolute
 from ..output import Output, output_option, refuse
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def eventlet(folder: Path, write: bool, output: Output) -> None:
     from ..._init.store import store
     from ..._migrate.project import migration
 
-    folder = folder.resolve()
+    folder = absolute(folder)
     found = migration(folder)
     try:
         stored = [
