@@ -14,12 +14,18 @@ Not promised
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import candidates, django_project
 from .sources import Source, modules
 from .syntax import called, imported, literal
+
+#: What a module that says something of an application has in it.
+ABOUT = re.compile(
+    r"[Ff]lask|socketio|SocketIO|DJANGO_|INSTALLED_APPS|[AW]SGI|[aw]sgi|FastAPI|Starlette|Quart|channels|create_app|make_app"
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Project:
 
 def look(directory: Path) -> Project:
     """Reads a folder; its path is absolute."""
-    sources = list(modules(directory))
+    sources = list(modules(directory, ABOUT))
     project = _used(Project(directory), sources)
     django = django_project.find(sources)
     if django is not None:

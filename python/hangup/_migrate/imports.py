@@ -41,8 +41,7 @@ class Imports:
         wanted = [
             f"import {m}" if m == name else f"import {m} as {name}" for m, name in sorted(needed.items())
         ]
-        local = {node for one in ast.walk(self._tree) if _is_function(one) for node in ast.walk(one)}
-        places = [one for one in scope.imports if one not in local][:1] or scope.imports
+        places = self._places(scope.imports)
         for statement in scope.imports:
             kept, others = self._parts(statement)
             more = wanted if statement in places else []
@@ -56,6 +55,13 @@ class Imports:
                 edits.replace(statement, indent.join(dict.fromkeys(lines + others + more)))
             else:
                 self.removed.append(statement)
+
+    def _places(self, statements: list[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
+        """Where other imports can stand: at the first one of the module, or else of each function."""
+        functions = [set(ast.walk(node)) for node in ast.walk(self._tree) if _is_function(node)]
+        outside = [one for one in statements if not any(one in inside for inside in functions)]
+        firsts = [[one for one in statements if one in inside][:1] for inside in functions]
+        return outside[:1] or [one for first in firsts for one in first]
 
     def _parts(self, statement: ast.Import | ast.ImportFrom) -> tuple[list[str], list[str]]:
         """What stays of a statement, and the statements that come in the place of the rest."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from .._init.sources import LARGEST, Source, parse, text_of, walk
+from .._init.sources import LARGEST, Source, parse, texts
 from .._init.syntax import called, literal
 from . import requirements
 from .deployment import Start, bind_of, is_deployment, rewritten
@@ -15,6 +16,9 @@ from .findings import Change, Finding
 from .scope import Scope
 from .source import Rewriter
 from .state import shared_state
+
+#: What a module that has to do with it has in its text.
+ABOUT = re.compile(r"eventlet|socketio|SocketIO|async_mode|\bdns\b", re.IGNORECASE)
 
 
 class Migration(NamedTuple):
@@ -33,19 +37,20 @@ class Migration(NamedTuple):
 
 def migration(folder: Path) -> Migration:
     """Reads a folder."""
-    texts, unread = _texts(folder)
-    sources = [
-        source for path, text in texts.items() if path.suffix == ".py" and (source := parse(path, text))
-    ]
-    unread += [
-        Finding("blocker", path, 1, "has eventlet in it", "cannot be read as Python: change it by hand")
-        for path, text in texts.items()
-        if path.suffix == ".py" and "eventlet" in text and not any(source.path == path for source in sources)
-    ]
-    if not unread and not any("eventlet" in text.lower() for text in texts.values()):
+    found, unread = _texts(folder)
+    if not unread and not any("eventlet" in text.lower() for text in found.values()):
         return Migration([], [], False)
+    sources = []
+    for path, text in found.items():
+        if path.suffix == ".py" and ABOUT.search(text):
+            source = parse(path, text)
+            sources += [source] if source else []
+            if source is None and "eventlet" in text:
+                unread.append(
+                    Finding("blocker", path, 1, "has eventlet in it", "is not Python: change it by hand")
+                )
     changes, findings = _of_sources(sources)
-    more, others = _of_texts(texts, sources, changes)
+    more, others = _of_texts(found, sources, changes)
     findings = sorted(
         {*unread, *findings, *others}, key=lambda one: (one.kind, str(one.path), one.line, one.what)
     )
@@ -60,11 +65,8 @@ def _blocks(findings: list[Finding]) -> bool:
 
 def _texts(folder: Path) -> tuple[dict[Path, str], list[Finding]]:
     found, unread = {}, []
-    for path in walk(folder):
-        if not (path.suffix == ".py" or requirements.is_list(path) or is_deployment(path)):
-            continue
-        text = text_of(folder / path)
-        if text is not None:
+    for path, text in texts(folder, _is_wanted):
+        if text:
             found[path] = text
         elif _mentions(folder / path):
             unread.append(
@@ -73,6 +75,10 @@ def _texts(folder: Path) -> tuple[dict[Path, str], list[Finding]]:
                 )
             )
     return found, unread
+
+
+def _is_wanted(path: Path) -> bool:
+    return path.suffix == ".py" or requirements.is_list(path) or is_deployment(path)
 
 
 def _mentions(path: Path) -> bool:
@@ -95,15 +101,15 @@ def _of_sources(sources: list[Source]) -> tuple[list[Change], list[Finding]]:
 
 
 def _of_texts(
-    texts: dict[Path, str], sources: list[Source], changed: list[Change]
+    found: dict[Path, str], sources: list[Source], changed: list[Change]
 ) -> tuple[list[Change], list[Finding]]:
     uses_dns = any(_imports(source, "dns") for source in sources)
     has_configuration = any(
-        path.name == "gunicorn.conf.py" for path in [*texts, *(one.path for one in changed)]
+        path.name == "gunicorn.conf.py" for path in [*found, *(one.path for one in changed)]
     )
     starts = [start for source in sources if (start := _start(source))]
     changes, findings = [], []
-    for path, text in texts.items():
+    for path, text in found.items():
         if path.suffix == ".py":
             continue
         if requirements.is_list(path):
