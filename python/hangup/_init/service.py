@@ -65,6 +65,8 @@ def planned(project: Project, options: dict[str, Any]) -> Plan:
         raise Refused("--port or --socket, not both")
     if options["watch"] and options["watch_beside"]:
         raise Refused("--watch or --watch-beside, not both")
+    if server == "uvicorn" and (options["watch"] or options["watch_beside"]):
+        raise Refused("hangup watch looks after gunicorn, and not after uvicorn")
     user = options["user"]
     return Plan(
         name=name,
