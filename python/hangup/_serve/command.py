@@ -109,6 +109,9 @@ def _gunicorn(choice: Choice, place: Place, directory: Path, extra: list[str], r
     if not named and (directory / "gunicorn.conf.py").is_file():
         named = "gunicorn.conf.py"
     names = _assigned(named, directory) if named else {}
+    worker = _option([*told, *extra], "-k", "--worker-class") or names.get("worker_class")
+    if worker == "eventlet" and int(choice.version.partition(".")[0]) >= 26:
+        raise Refused(f"gunicorn {choice.version} has no eventlet worker: hangup migrate eventlet")
     environment: dict[str, str] = {}
     words: list[str] = []
     if not named or named == "python:hangup.gunicorn":
