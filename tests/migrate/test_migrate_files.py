@@ -181,3 +181,18 @@ def test_what_cannot_be_read_is_a_blocker_if_it_has_eventlet(tmp_path: Path) -> 
     said = hangup(tmp_path, "migrate", "eventlet")
     assert "app.yaml:1" in said.stdout
     assert "\x1b" not in said.stdout
+
+
+def test_a_folder_that_is_too_large_to_be_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of saying that there is nothing."""
+    from hangup._init import sources
+    from hangup._migrate import project
+
+    monkeypatch.setattr(sources, "MOST_FILES", 3)
+    monkeypatch.setattr(project, "MOST_FILES", 3)
+    for number in range(5):
+        (tmp_path / f"m{number}.py").write_text("x = 1\n")
+    status, found = migrated(tmp_path)
+    assert (status, [one["do"].partition(":")[0] for one in found["blockers"]]) == (1, ["not all were read"])

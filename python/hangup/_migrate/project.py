@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from .._init.sources import LARGEST, Source, parse, texts
+from .._init.sources import LARGEST, MOST_FILES, MOST_TEXT, Source, parse, texts
 from .._init.syntax import called, literal
 from . import requirements
 from .deployment import Start, bind_of, is_deployment, rewritten
@@ -65,7 +65,9 @@ def _blocks(findings: list[Finding]) -> bool:
 
 def _texts(folder: Path) -> tuple[dict[Path, str], list[Finding]]:
     found, unread = {}, []
+    count = size = 0
     for path, text in texts(folder, _is_wanted):
+        count, size = count + 1, size + len(text)
         if text:
             found[path] = text
         elif _mentions(folder / path):
@@ -74,6 +76,11 @@ def _texts(folder: Path) -> tuple[dict[Path, str], list[Finding]]:
                     "blocker", path, 1, "has eventlet in it", "is not UTF-8, or too large: change it by hand"
                 )
             )
+    if count >= MOST_FILES or size > MOST_TEXT - LARGEST:
+        what = f"more than {count - 1} files"
+        unread.append(
+            Finding("blocker", Path(), 1, what, "not all were read: name the application's own folder")
+        )
     return found, unread
 
 
