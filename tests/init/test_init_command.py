@@ -176,6 +176,21 @@ def test_django_is_found_with_its_settings_and_channels(tmp_path: Path) -> None:
     assert "need uvicorn" in gunicorn.stderr
 
 
+def test_settings_in_pieces_are_read_together(tmp_path: Path) -> None:
+    """A module for production, and one that it is based on."""
+    django_project(tmp_path, asgi="")
+    (tmp_path / "manage.py").write_text(MANAGE.replace("site_.settings", "site_.settings.live"))
+    (tmp_path / "site_" / "settings.py").unlink()
+    pieces = tmp_path / "site_" / "settings"
+    pieces.mkdir()
+    (pieces / "live.py").write_text("from .base import *\n")
+    (pieces / "base.py").write_text('INSTALLED_APPS = ["channels"]\n')
+    found = look(tmp_path)
+    assert (found.settings, found.app) == ("site_.settings.live", "site_.asgi:application")
+    assert hangup(tmp_path, "init", "django", "--force").returncode == 0
+    assert "hangup.django" in (pieces / "live.py").read_text()
+
+
 SETTINGS = [
     'INSTALLED_APPS = [\n    "django.contrib.auth",\n    "django.contrib.contenttypes",  # last\n]\n'
     'MIDDLEWARE = [\n    "django.middleware.common.CommonMiddleware"\n]\n',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -138,6 +139,31 @@ def test_rotated_logs_are_opened_anew_by_the_pid_file(tmp_path: Path) -> None:
             10,
         )
     assert "Shutting down" in error.read_text()
+
+
+def test_the_health_check_of_the_image_follows_the_workers(tmp_path: Path) -> None:
+    """Its command fails while nobody serves, and succeeds when a worker does."""
+    flask_project(tmp_path)
+    assert hangup(tmp_path, "init", "gunicorn", "docker", "--socket", f"{tmp_path}/g.sock").returncode == 0
+    steps = (tmp_path / "Dockerfile").read_text()
+    port = free_port()
+    check = json.loads(
+        steps.partition("--retries=3 \\\n    CMD ")[2].partition("\n")[0].replace("9117", str(port))
+    )
+    environment = {**os.environ, "HANGUP_METRICS": f"127.0.0.1:{port}"}
+
+    def healthy() -> bool:
+        return (
+            subprocess.run(
+                [sys.executable, *check[1:]], capture_output=True, timeout=20, check=False
+            ).returncode
+            == 0
+        )
+
+    assert not healthy()
+    command = json.loads(steps.partition("\nCMD ")[2])
+    with running([sys.executable, "-m", *command], tmp_path / "log", cwd=tmp_path, env=environment):
+        assert wait_until(healthy, 20), (tmp_path / "log").read_text()
 
 
 def test_gunicorn_tells_systemd_when_it_is_ready(tmp_path: Path) -> None:

@@ -29,8 +29,17 @@ def value(text: str, name: str) -> int:
     return int(found.group(1))
 
 
-@pytest.mark.parametrize("version", ["21.2.0", "23.0.0", "25.3.0", "27.0.1"])
-@pytest.mark.parametrize("place", [("--port", "8123"), ("--socket", "/tmp/x.sock")])
+PORT, SOCKET = ("--port", "8123"), ("--socket", "/tmp/x.sock")
+SLOW = [(version, place) for place in (PORT, SOCKET) for version in ("23.0.0", "25.3.0")] + [
+    ("21.2.0", PORT),
+    ("27.0.1", SOCKET),
+]
+
+
+@pytest.mark.parametrize(
+    ("version", "place"),
+    [("21.2.0", SOCKET), ("27.0.1", PORT), *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW)],
+)
 def test_gunicorn_takes_its_configuration(version: str, place: tuple[str, ...], tmp_path: Path) -> None:
     """--check-config imports the application too; --print-config tells what gunicorn has understood."""
     try:
@@ -96,6 +105,10 @@ def test_systemd_takes_its_unit(watch: tuple[str, ...], server: tuple[str, ...],
     """systemd-analyze verify says nothing at all."""
     programs = tmp_path / "bin"
     programs.mkdir()
+    if watch and server == ("--server", "uvicorn"):
+        said = hangup(flask_project(tmp_path), "init", "systemd", "--app", "a:b", *watch, *server)
+        assert "not after uvicorn" in said.stderr
+        return
     for name in ("gunicorn", "uvicorn", "hangup"):
         (programs / name).symlink_to("/bin/true")
     written(

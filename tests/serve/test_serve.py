@@ -12,6 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,14 @@ def test_the_server_is_chosen_by_the_project(tmp_path: Path) -> None:
     assert words[-1] == "project.asgi:application"
     words = dry(BOARD, "--server", "django")["command"]
     assert words[1:] == [str(BOARD / "manage.py"), "runserver", "127.0.0.1:8000", "--noreload"]
+    folder = flask_project(
+        tmp_path / "b", "import socketio\napp = socketio.ASGIApp(socketio.AsyncServer())\n"
+    )
+    words = dry(folder, "--socket", f"{tmp_path}/u.sock", "--", "--no-access-log")["command"]
+    assert words[2:] == [
+        "uvicorn", "--ws", "hangup.uvicorn:WebSocketProtocol", "--uds", f"{tmp_path}/u.sock",
+        "--no-access-log", "app:app",
+    ]  # fmt: skip
     assert "--noreload" not in dry(BOARD, "--server", "django", "--reload")["command"]
 
 
@@ -153,7 +162,7 @@ def test_the_server_is_chosen_by_the_project(tmp_path: Path) -> None:
     [
         ("", (), "", ["-c", "python:hangup.gunicorn", *GTHREAD, *PLACE]),
         ("from hangup.gunicorn import *\nbind = 'unix:x'\n", (), "", ["-c", "gunicorn.conf.py", *GTHREAD]),
-        ("import hangup.gunicorn\nhangup.gunicorn.install({})\nthreads = 2\n", (), "", ["-c", "gunicorn.conf.py", *PLACE]),
+        ("import hangup.gunicorn\nhangup.gunicorn.install({})\n", (), "", ["-c", "gunicorn.conf.py", *GTHREAD, *PLACE]),
         ("import hangup.gunicorn\n", (), "gunicorn.conf.py", ["-c", "CHAINED", *GTHREAD, *PLACE]),
         ("worker_class = 'gevent'\n", (), "gunicorn.conf.py", ["-c", "CHAINED", *PLACE]),
         ("", ("-c", "other.py", "-k", "sync"), "other.py", ["-c", "CHAINED", *PLACE, "-k", "sync"]),
@@ -218,6 +227,15 @@ def test_what_keeps_it_from_starting_is_said_before(tmp_path: Path) -> None:
     assert "--server gunicorn" in refused(hangup(folder, "serve", "--server", "uvicorn"))
     (folder / "gunicorn.conf.py").write_text("threads = (\n")
     assert "is not Python" in refused(hangup(folder, "serve"))
+
+
+@pytest.mark.parametrize("conf", ["worker_class = 'eventlet'\n", ""])
+def test_eventlet_is_refused_where_gunicorn_has_none(conf: str, tmp_path: Path) -> None:
+    """With the command that helps; the gunicorn of these tests is a new one."""
+    if int(version("gunicorn").partition(".")[0]) < 26:
+        pytest.skip("this gunicorn has an eventlet worker")
+    extra = () if conf else ("--", "-k", "eventlet")
+    assert "hangup migrate eventlet" in refused(hangup(wsgi_project(tmp_path, conf), "serve", *extra))
 
 
 def test_a_server_that_is_missing_or_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from typing import Optional
 
 from .files import File
 from .plan import Refused, shown
-from .project import Project, called
+from .project import ABOUT, Project
 from .sources import Source, modules, parse, text_of
+from .syntax import called
 
 APP = "hangup.django"
 MIDDLEWARE = "hangup.django.DisconnectMiddleware"
@@ -103,7 +104,7 @@ def _after_statement(source: Source, node: ast.stmt, *added: str) -> str:
 
 
 def _flask(project: Project) -> tuple[Path, str]:
-    for source in modules(project.directory):
+    for source in modules(project.directory, ABOUT):
         if {"tests", "test"} & set(source.path.parts):
             continue
         found = _made(source.tree)

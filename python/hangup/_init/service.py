@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from .changes import change
 from .files import File, files
-from .plan import Plan, Refused, named_after
+from .plan import Plan, Refused, named_after, shown
 from .project import Project
 from .versions import Versions, as_text, installed
 
@@ -64,6 +65,8 @@ def planned(project: Project, options: dict[str, Any]) -> Plan:
         raise Refused("--port or --socket, not both")
     if options["watch"] and options["watch_beside"]:
         raise Refused("--watch or --watch-beside, not both")
+    if server == "uvicorn" and (options["watch"] or options["watch_beside"]):
+        raise Refused("hangup watch looks after gunicorn, and not after uvicorn")
     user = options["user"]
     return Plan(
         name=name,
@@ -126,6 +129,10 @@ def _notes(targets: list[str], plan: Plan, project: Project, versions: Versions)
         and not ({"gunicorn"} & set(targets) or (project.directory / "gunicorn.conf.py").exists())
     ):
         said.append("it goes with gunicorn.conf.py, which is not there: hangup init gunicorn")
+    if "systemd" in targets and not os.access(f"{plan.programs}/{plan.server}", os.X_OK):
+        said.append(
+            f"{shown(plan.programs)} has no {plan.server}: install it there, or name its folder with --programs"
+        )
     if plan.is_gunicorn and project.is_asgi and plan.app != project.asgi:
         said.append(
             f"gunicorn serves HTTP alone; the WebSockets of {project.asgi} need uvicorn: --server uvicorn"

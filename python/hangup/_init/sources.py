@@ -4,20 +4,23 @@ Promised
     Nothing that stands in a folder makes reading it fail: files that cannot be read, decoded or parsed are left out.
 
 How
-    At most :data:`MOST_FILES` files of at most :data:`LARGEST` bytes, breadth first, so that what stands at the top
-    is read first. Folders of environments, packages and caches are not entered, links to folders neither.
+    At most :data:`MOST_FILES` files of at most :data:`LARGEST` bytes, and :data:`MOST_TEXT` letters in all, breadth
+    first, so that what stands at the top is read first. Folders of environments, packages and caches are not entered,
+    links to folders neither.
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-MOST_FILES = 2000
+MOST_FILES = 5000
+MOST_TEXT = 50_000_000
 MOST_FOLDERS = 2000
 LARGEST = 1_000_000
 
@@ -86,6 +89,18 @@ def text_of(path: Path) -> Optional[str]:
         return None
 
 
+def texts(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[tuple[Path, str]]:
+    """Files below a folder that can be read as text, within the limits; what cannot is an empty text."""
+    count = size = 0
+    for path in walk(folder):
+        if wanted(path):
+            text = text_of(folder / path) or ""
+            count, size = count + 1, size + len(text)
+            if count > MOST_FILES or size > MOST_TEXT:
+                return
+            yield path, text
+
+
 def parse(path: Path, text: str) -> Optional[Source]:
     """The module, or None if this Python cannot read it as one."""
     try:
@@ -96,16 +111,13 @@ def parse(path: Path, text: str) -> Optional[Source]:
         return None
 
 
-def modules(folder: Path) -> Iterator[Source]:
-    """The modules below a folder that can be read."""
-    count = 0
-    for path in walk(folder):
-        if path.suffix != ".py":
-            continue
-        count += 1
-        if count > MOST_FILES:
-            return
-        text = text_of(folder / path)
-        source = parse(path, text) if text is not None else None
+def modules(folder: Path, about: re.Pattern[str]) -> Iterator[Source]:
+    """The modules below a folder.
+
+    Args:
+        about: what a module has to have in its text, or its name, to be parsed: that takes long.
+    """
+    for path, text in texts(folder, lambda path: path.suffix == ".py"):
+        source = parse(path, text) if about.search(path.name) or about.search(text) else None
         if source is not None:
             yield source

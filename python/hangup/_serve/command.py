@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from .._init.plan import Refused
-from .._init.project import literal
 from .._init.sources import parse, text_of
+from .._init.syntax import literal
 from .choice import Choice
 
 #: Where :mod:`.chained` finds the configuration that it adds to, and :mod:`.application` the application.
@@ -109,6 +109,9 @@ def _gunicorn(choice: Choice, place: Place, directory: Path, extra: list[str], r
     if not named and (directory / "gunicorn.conf.py").is_file():
         named = "gunicorn.conf.py"
     names = _assigned(named, directory) if named else {}
+    worker = _option([*told, *extra], "-k", "--worker-class") or names.get("worker_class")
+    if worker == "eventlet" and int(choice.version.partition(".")[0]) >= 26:
+        raise Refused(f"gunicorn {choice.version} has no eventlet worker: hangup migrate eventlet")
     environment: dict[str, str] = {}
     words: list[str] = []
     if not named or named == "python:hangup.gunicorn":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from .. import FOUND
+from ..folder import absolute
 from ..output import Output, output_option, refuse
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def command(
         if target not in TARGETS:
             raise click.BadParameter(f"{target!r} is none of {', '.join(TARGETS)}", param_hint="TARGET")
     try:
-        project = look(options["directory"])
+        project = look(absolute(options["directory"]))
         if not targets:
             _overview(project, output)
             return
@@ -133,25 +134,18 @@ def _report(stored: list[Stored], notes: list[str], output: Output) -> None:
     from rich.markup import escape
 
     from ..._init.plan import shown
-    from ..printable import printable
+    from ..printable import diff_line
 
     output.document({"files": [{**one._asdict(), "path": str(one.path)} for one in stored], "notes": notes})
     for one in stored:
         if one.state in {"differs", "missing"}:
-            output.say(*(_coloured(printable(line)) for line in one.diff.splitlines()))
+            output.say(*(diff_line(line) for line in one.diff.splitlines()))
         path = str(one.path) if str(one.path).isprintable() else shown(str(one.path))
         output.say(f"[bold]{one.state:9}[/] {escape(path)}")
     for note in notes:
         output.say(f"[dim]note:[/] {escape(note)}")
     if any(one.state == "differs" for one in stored):
         output.say("Nothing that differs was changed; --force replaces it.")
-
-
-def _coloured(line: str) -> str:
-    from rich.markup import escape
-
-    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-    return f"[{colour}]{escape(line)}[/]" if colour else escape(line)
 
 
 def _overview(project: Project, output: Output) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
+from ..folder import absolute
 from ..output import Output, output_option, refuse
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def command(
     from ..._serve.command import command as command_of
 
     try:
-        project = look(directory)
+        project = look(absolute(directory))
         choice = choose(project, options["server"], options["app"])
         started = command_of(
             choice, _place(options), project.directory, list(extra), reload=options["reload"]
