@@ -20,7 +20,7 @@ socketio = SocketIO(
     ping_timeout=int(os.environ.get("PING_TIMEOUT", "20")),
 )
 log = logging.getLogger(__name__)
-ledger = os.environ.get("LEDGER", "/tmp/ledger.db")
+ledger = os.environ.get("LEDGER", "ledger.db")
 
 
 def start_background_tasks():

@@ -69,7 +69,7 @@ def play(site: Site, outcome: Outcome) -> None:
             rotate(site, machine, address, outcome)
             machine.run(_MINUTE)
         outcome.tally([*customers.results, *visitors.results])
-        outcome.complaints = customers.dropped
+        outcome.complaints += customers.dropped
         if machine.restarts:
             outcome.notes.append(
                 f"the monitor restarted the service {len(machine.restarts)} times: {_said(machine)}"
