@@ -4,13 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 GUNICORNS := 21.2.0 23.0.0 25.3.0 27.0.1
 DJANGOS := 4.2 6.0
+DEPLOYMENTS := $(patsubst examples/%/hangup.diff,%,$(wildcard examples/*/hangup.diff))
 SUITES := channels-4.0.0 channels-4.3.2 daphne-4.0.0 daphne-4.2.2
 CORE   := -p hangup-core
 
 # Installed byte-code is needed to measure imports; a parent's setting must not forbid it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all setup build docs demo test test-all conformance bench lint types test-rust test-loom test-py fmt clean
+.PHONY: all setup build docs demo examples test test-all conformance bench lint types test-rust test-loom test-py fmt clean
 
 all: test
 
@@ -73,6 +74,12 @@ $(VENV)/ready: requirements-dev.txt requirements-optional.txt
 	         --branch $(lastword $(subst -, ,$*)) https://github.com/django/$(firstword $(subst -, ,$*)) .suites/$*; }; } \
 	  && touch $@ || echo "SKIPPED: the source of $* cannot be had; its tests are skipped by name"
 
+# What the deployments in examples pin. hangup is the one of this source tree.
+.examples/%/ready: examples/%/requirements.txt | $(VENV)/ready
+	@rm -rf .examples/$* && mkdir -p .examples/$* && grep -v '^hangup' $< > .examples/$*/pins.txt \
+	  && $(BIN)/pip install --quiet --target .examples/$* -r .examples/$*/pins.txt && touch $@ \
+	  || echo "SKIPPED: the packages of $* cannot be installed; its deployment is skipped by name"
+
 # The JavaScript clients.
 JS := tests/e2e/js
 $(JS)/node_modules/ready: $(JS)/package-lock.json
@@ -80,7 +87,8 @@ $(JS)/node_modules/ready: $(JS)/package-lock.json
 	else cd $(JS) && npm ci --silent --ignore-scripts && touch node_modules/ready \
 	  || echo "SKIPPED: JavaScript's clients cannot be installed; their tests are skipped by name"; fi
 
-setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready .suites/needs/ready $(SUITES:%=.suites/%/ready) $(JS)/node_modules/ready
+setup: $(VENV)/ready $(GUNICORNS:%=.gunicorn/%/ready) .socketio/5.10.0/ready .daphne/4/ready .hypercorn/0/ready .quart/0/ready $(DJANGOS:%=.django/%/ready) .health/4/ready .suites/needs/ready $(SUITES:%=.suites/%/ready) $(JS)/node_modules/ready \
+  $(DEPLOYMENTS:%=.examples/%/ready)
 
 build: $(VENV)/ready
 	$(BIN)/maturin develop --release --quiet
@@ -93,6 +101,10 @@ docs:
 ## the main job -----------------------------------------------------------------------------------------
 demo: setup build
 	$(BIN)/hangup demo
+
+# Five deployments, as they were and with hangup, and what users complained about: one table.
+examples: setup build
+	PYTHONPATH=tests $(BIN)/python -m deployments
 
 # The peers are skipped by name where they cannot be installed.
 bench: setup build
@@ -137,4 +149,4 @@ fmt:
 	$(BIN)/ruff check --fix python tests benches
 
 clean:
-	rm -rf target $(VENV) .gunicorn .socketio .daphne .hypercorn .quart .django .health .suites $(JS)/node_modules benches/node/node_modules
+	rm -rf target $(VENV) .gunicorn .socketio .daphne .hypercorn .quart .django .health .suites .examples $(JS)/node_modules benches/node/node_modules

@@ -5,6 +5,7 @@
 
 mod acceptor;
 mod buffer;
+mod connection_limit;
 mod diagnostics;
 mod errors;
 mod group;
@@ -26,6 +27,8 @@ use pyo3::prelude::*;
 mod _hangup {
     #[pymodule_export]
     use crate::acceptor::Acceptor;
+    #[pymodule_export]
+    use crate::connection_limit::ConnectionLimit;
     #[pymodule_export]
     use crate::diagnostics::{diagnostics_signal, say_from_threads, set_diagnostics_level, take_diagnostics};
     #[pymodule_export]

@@ -8,6 +8,7 @@ from typing_extensions import Self, disjoint_base
 __all__ = [
     "Acceptor",
     "Census",
+    "ConnectionLimit",
     "Dispatcher",
     "Foreign",
     "Group",
@@ -91,6 +92,24 @@ class Acceptor:
 
     @property
     def is_paused(self) -> bool: ...
+
+@final
+class ConnectionLimit:
+    """Token buckets of clients, shared with the processes that are forked later.
+
+    Args:
+        count: connections in each ``period``.
+        period: seconds.
+        burst: connections at a time, at most.
+
+    Raises:
+        ValueError: nobody would be admitted, or there are more than 50,000 a second.
+        OSError: there is no memory.
+    """
+
+    def __new__(cls, count: int, period: float, burst: int) -> Self: ...
+    def admit(self, client: bytes, /) -> float | None:
+        """None if a connection of this client may begin; else the seconds until it may, and it is counted."""
 
 @disjoint_base
 class Socket:

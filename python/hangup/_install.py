@@ -22,7 +22,18 @@ def install() -> dict[str, Any]:
 
     Returns:
         :func:`hangup.status`.
+
+    Raises:
+        ValueError: ``HANGUP_CONNECTION_LIMIT`` or ``HANGUP_TRUSTED_PROXIES`` is wrong.
     """
+    from . import _connection_limit
+
+    _connection_limit.configure()
+    return attach()
+
+
+def attach() -> dict[str, Any]:
+    """All of :func:`install` but the connection limit, which gunicorn's master makes when it starts."""
     mode = _mode.mode()
     if mode == _mode.OFF:
         uninstall()

@@ -23,11 +23,10 @@ import inspect
 import os
 from typing import Any, Callable, Optional
 
-from . import _endpoints, _hangup, _routes, _siblings
+from . import _connection_limit, _endpoints, _hangup, _routes, _siblings
 from ._control import server as control
 from ._gunicorn.websockets import reloaded
-from ._install import guard_gunicorn, keep_beside
-from ._install import install as _install_filter
+from ._install import attach, guard_gunicorn, keep_beside
 from ._mode import OFF, ON, mode
 
 __all__ = [
@@ -41,7 +40,7 @@ __all__ = [
     "when_ready",
 ]
 
-_install_filter()
+attach()
 #: Asked once: before each request it would cost more than what it is asked for.
 _mode_here = functools.cache(mode)
 
@@ -54,11 +53,19 @@ def on_starting(server: Any) -> None:
     if mode() == ON:
         _hangup.found_family()
         _siblings.found()
+    try:
+        _connection_limit.configure()
+    except ValueError as error:
+        raise SystemExit(f"hangup: {error}") from None
     guard_gunicorn(server)
 
 
 def on_reload(server: Any) -> None:
     """gunicorn's hook, in the master, after a HUP has set the worker class anew."""
+    try:
+        _connection_limit.configure()
+    except ValueError as error:
+        server.log.error("hangup: the connection limit stays as it was: %s", error)
     guard_gunicorn(server)
     reloaded()
 
@@ -106,16 +113,29 @@ def post_request(_worker: Any, req: Any, environ: Optional[dict[str, Any]], _res
         _endpoints.tracker().end(id(req), _routes.name_of(known))
 
 
-def install(configuration: dict[str, Any], metrics: Optional[str] = None) -> None:
+def install(
+    configuration: dict[str, Any],
+    metrics: Optional[str] = None,
+    connection_limit: Optional[str] = None,
+    trusted_proxies: Optional[str] = None,
+) -> None:
     """Adds the hooks to the names of a configuration file, chaining the ones that are there.
 
     Args:
         configuration: ``globals()`` of ``gunicorn.conf.py``.
         metrics: where to serve ``/metrics``, ``/livez`` and ``/readyz``: ``"127.0.0.1:9117"``,
             ``"unix:/run/hangup.sock"``; else where the environment variable ``HANGUP_METRICS`` says, else nowhere.
+        connection_limit: how many WebSockets and Socket.IO sessions a client may begin: ``"10/s,burst=20"``; else what
+            ``HANGUP_CONNECTION_LIMIT`` says, else as many as it likes.
+        trusted_proxies: who is believed when it names its client: ``"10.0.0.0/8,unix"``; else what
+            ``HANGUP_TRUSTED_PROXIES`` says, else who is on this machine.
     """
-    if metrics is not None:
-        os.environ[METRICS] = metrics
+    told = {
+        METRICS: metrics,
+        _connection_limit.LIMIT: connection_limit,
+        _connection_limit.PROXIES: trusted_proxies,
+    }
+    os.environ.update({name: value for name, value in told.items() if value is not None})
     for name in __all__:
         configuration[name] = _chained(globals()[name], configuration.get(name))
 

@@ -19,10 +19,12 @@ from typing import Any
 from uvicorn import __version__
 from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
-from . import _mode, _status
+from . import _connection_limit, _mode, _status
 from ._websocket.asgi import NativeProtocol
 
 __all__ = ["WebSocketProtocol"]
+
+_connection_limit.configure()
 
 
 class WebSocketProtocol:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deployments.clients import Poller
 from e2e_gunicorn import gunicorn
 
 websocket = pytest.importorskip("websocket")
@@ -81,3 +83,19 @@ def test_the_request_of_an_event_is_the_stock_one(tmp_path: Path) -> None:
         "http://second.example:8080/items/7",
     }
     assert natively == looks(tmp_path / "off", "off")
+
+
+@pytest.mark.parametrize("version", ["21.2.0", "27.0.1"])
+def test_a_poll_that_leaves_its_thread_is_no_error(tmp_path: Path, version: str) -> None:
+    """Flask-SocketIO gives Engine.IO a copy of the environ: gunicorn never sees what is noted there."""
+    args = ["-c", "python:hangup.gunicorn", "-k", "gthread", "--threads", "4"]
+    with gunicorn(tmp_path, *args, app=APP, version=version) as server, contextlib.ExitStack() as kept:
+        server.ask()
+        clients = [Poller(("127.0.0.1", server.port)) for _ in range(4)]
+        polls = [kept.enter_context(client.polling()) for client in clients]
+        for client in clients:
+            client.send('42["look",1]')
+        for poll in polls:
+            poll.settimeout(20)
+            assert b"42[" in b"".join(iter(lambda poll=poll: poll.recv(4096), b""))
+        assert "Traceback" not in server.log

@@ -66,6 +66,7 @@ pub mod linger;
 pub mod metrics;
 #[cfg(not(loom))]
 mod opening;
+pub mod rate_limit;
 #[cfg(not(loom))]
 pub mod roll;
 #[cfg(not(loom))]

@@ -26,7 +26,7 @@ from uvicorn.protocols.utils import (
     get_remote_addr,
 )
 
-from .. import _hangup
+from .. import _connection_limit, _hangup
 from .._control import server as control
 from .._logs.text import escape
 from .handshake import Handshake, Headers, Refused
@@ -125,6 +125,7 @@ class NativeProtocol(asyncio.Protocol):
     def _begin(self) -> None:
         try:
             self._scope = self._handshake.scope(self._config.root_path)
+            self._limit()
         except Refused as refused:
             self._respond(refused.status, refused.headers, str(refused).encode())
             self.transport.close()
@@ -141,6 +142,12 @@ class NativeProtocol(asyncio.Protocol):
         task = asyncio.get_running_loop().create_task(self._run(self._scope))
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
+
+    def _limit(self) -> None:
+        peer = get_remote_addr(self.transport)
+        wait = _connection_limit.wait_of(peer and peer[0], self._scope["headers"])
+        if wait is not None:
+            raise Refused(429, [(b"Retry-After", b"%d" % wait)], "too many connections: try again later")
 
     async def _run(self, scope: Event) -> None:
         try:

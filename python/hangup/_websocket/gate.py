@@ -1,7 +1,8 @@
 """Requests of an Engine.IO server, before engineio sees them.
 
 Promised
-    A bad opening handshake does not make a session. A second WebSocket of a session is closed, and the first one
+    A bad opening handshake does not make a session, and neither does one of a client that began too many
+    (:mod:`hangup._connection_limit`). A second WebSocket of a session is closed, and the first one
     undisturbed. Polls do not take all threads of the server.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import functools
 from typing import Any, Callable
+from urllib.parse import parse_qs
 
-from .. import _hangup
+from .. import _connection_limit, _hangup
 from . import longpoll, takeover
 from .engineio import CLOSE_LIMIT, MAX_QUEUED, UPGRADED
 
@@ -23,12 +25,15 @@ def gate(eio: Any) -> Callable[..., Any]:
 
     @functools.wraps(stock)
     def handle_request(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and "wsgi.websocket" not in environ:
-            refused = takeover.refusal(environ)
-            if refused is not None:
-                status, headers, body = refused
-                start_response(status, headers)
-                return [body]
+        is_websocket = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        refused = takeover.refusal(environ) if is_websocket and "wsgi.websocket" not in environ else None
+        if refused is None and begins_session(environ):
+            refused = _connection_limit.refusal(environ)
+        if refused is not None:
+            status, headers, body = refused
+            start_response(status, headers)
+            return [body]
+        if is_websocket and "wsgi.websocket" not in environ:
             session = longpoll.session_of(eio, environ)
             if session is not None and (session.upgrading or session.upgraded):
                 return upgrade(refuse, environ, start_response)
@@ -42,6 +47,12 @@ def gate(eio: Any) -> Callable[..., Any]:
             return stock(environ, start_response)
 
     return handle_request
+
+
+def begins_session(environ: dict[str, Any]) -> bool:
+    """Whether Engine.IO makes a session for this request: it names none."""
+    query = environ.get("QUERY_STRING", "")
+    return environ.get("REQUEST_METHOD") == "GET" and ("sid=" not in query or "sid" not in parse_qs(query))
 
 
 class Input:

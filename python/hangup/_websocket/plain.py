@@ -12,7 +12,7 @@ import time
 import weakref
 from typing import Any, Optional, Union
 
-from .. import _hangup
+from .. import _connection_limit, _hangup
 from .._green import patched_by
 from ..exceptions import HangupError
 from . import dispatch, takeover
@@ -30,7 +30,7 @@ A_DAY = 86_400.0
 
 
 class Refused(HangupError):
-    """The request is not a WebSocket handshake. ``response`` is ``(status, headers, body)``."""
+    """The request is no WebSocket handshake, or one too many. ``response`` is ``(status, headers, body)``."""
 
     response: takeover.Response
 
@@ -54,7 +54,7 @@ class WebSocket:
             client is left within 45 s when its machine is gone.
 
     Raises:
-        Refused: not a handshake (RFC 6455 section 4.2.1). Nothing was written.
+        Refused: not a handshake (RFC 6455 section 4.2.1), or its client began too many. Nothing was written.
         hangup._websocket.takeover.Declined: the server keeps its connection, TLS for example.
         OSError: the client has left.
     """
@@ -68,7 +68,7 @@ class WebSocket:
         stall_limit: float = 60.0,
         ping_interval: Optional[float] = None,
     ) -> None:
-        refused = takeover.refusal(environ)
+        refused = takeover.refusal(environ) or _connection_limit.refusal(environ)
         if refused is not None:
             error = Refused(errno.EPROTO, refused[2].decode())
             error.response = refused

@@ -36,6 +36,8 @@ counters! {
     Refused = "refused",
     /// Connections accepted by a guarded listener.
     Accepted = "accepted",
+    /// WebSockets and Socket.IO sessions refused with 429, because their client had begun too many.
+    RejectedConnections = "rejected_connections",
     /// Descriptors closed by their last user.
     Closed = "closed",
     /// Descriptors given back to the caller.

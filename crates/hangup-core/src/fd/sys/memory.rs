@@ -66,6 +66,16 @@ unsafe impl Send for SharedWords {}
 unsafe impl Sync for SharedWords {}
 
 impl SharedWords {
+    /// New ones, all zero, that forked children share; a multiple of a page.
+    pub(crate) fn anonymous(len: usize) -> Raw<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        let size = len * size_of::<AtomicU64>();
+        // SAFETY: a new mapping at a place of the kernel's choice.
+        let start =
+            unsafe { mm::mmap_anonymous(ptr::null_mut(), size, access, MapFlags::SHARED) }.map_err(raw)?;
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM.raw_os_error())?, len })
+    }
+
     /// Those of a memory file, all of them. EINVAL if it could become shorter.
     pub(crate) fn map(file: &OwnedFd, writable: bool) -> Raw<Self> {
         let seals = rustix::fs::fcntl_get_seals(file).map_err(raw)?;

@@ -1,0 +1,1 @@
+"""The five, by the names of their folders in ``examples``, with underscores."""
