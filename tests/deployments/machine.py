@@ -43,6 +43,8 @@ class Machine:
     Attributes:
         restarts: times at which the service was started again.
         journal: what was written by the services of timers.
+        status: what the service said last of itself, and
+        pets: how often it said that it is alive.
         env: the environment of all of them.
     """
 
@@ -63,6 +65,8 @@ class Machine:
         self._started = 0
         self.restarts: list[float] = []
         self.journal = ""
+        self.status = ""
+        self.pets = 0
         self.env = {**env, **self._directories(), "PATH": self._programs()}
         self._due = dict.fromkeys(self._timers(), time.monotonic() + minute)
 
@@ -72,6 +76,7 @@ class Machine:
         for option, variable, at in (
             ("RuntimeDirectory", "RUNTIME_DIRECTORY", "/run"),
             ("LogsDirectory", "LOGS_DIRECTORY", "/var/log"),
+            ("StateDirectory", "STATE_DIRECTORY", "/var/lib"),
         ):
             name = self.unit(f"{self._service}.service")["Service"].get(option)
             if name:
@@ -121,6 +126,8 @@ class Machine:
         self._port, self._is_ready = port, False
         self._started += 1
         env = {**self.env, "NOTIFY_SOCKET": str(self._notices)}
+        if watchdog := described.get("WatchdogSec"):
+            env["WATCHDOG_USEC"] = str(int(watchdog) * 1_000_000)
         command = shlex.split(described["ExecStart"])
         self._site.start(self.current, command, port, workers=1, env=env)
         if described.get("Type") == "notify" and not wait_until(self._hears_that_it_is_ready, 20, every=0.05):
@@ -163,9 +170,12 @@ class Machine:
     def _hears_that_it_is_ready(self) -> bool:
         while True:
             try:
-                self._is_ready |= b"READY=1" in self._socket.recv(4096).split(b"\n")
+                lines = self._socket.recv(4096).decode(errors="replace").splitlines()
             except BlockingIOError:
                 return self._is_ready
+            self._is_ready |= "READY=1" in lines
+            self.pets += "WATCHDOG=1" in lines
+            self.status = next((line[7:] for line in lines if line.startswith("STATUS=")), self.status)
 
     def close(self) -> None:
         self._socket.close()

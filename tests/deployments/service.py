@@ -55,6 +55,7 @@ class Service:
                 list(command), cwd=directory, env=dict(env), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=errors, start_new_session=True,
             )  # fmt: skip
+        self._sessions = {self._process.pid}
 
     @property
     def pid(self) -> int:
@@ -88,8 +89,13 @@ class Service:
         self._boots_at_rest = len(_BOOTED.findall(self.log))
 
     def processes(self) -> list[int]:
-        """Its own session: the first process, and what it started."""
-        return [pid for pid in _pids() if _session(pid) == self.pid]
+        """The first process and what it started: its session, and those that its processes have begun."""
+        found = {pid: _parent_and_session(pid) for pid in _pids()}
+        begun = {
+            session for parent, session in found.values() if found.get(parent, (0, 0))[1] in self._sessions
+        }
+        self._sessions |= begun - {0}
+        return [pid for pid, (_, session) in found.items() if session in self._sessions]
 
     def holding(self) -> Holding:
         """The sum over its processes."""
@@ -133,12 +139,12 @@ def _pids() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
-def _session(pid: int) -> int:
+def _parent_and_session(pid: int) -> tuple[int, int]:
     """0 when it is gone, or only waits to be asked for its status."""
     with contextlib.suppress(OSError):
-        state, _, _, session = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
-        return 0 if state == "Z" else int(session)
-    return 0
+        state, parent, _, session = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
+        return (0, 0) if state == "Z" else (int(parent), int(session))
+    return 0, 0
 
 
 def _holding(pid: int) -> Holding:

@@ -39,7 +39,9 @@ def running(site: Site) -> Iterator[tuple[Machine, Address]]:
         "BIND": f"{web[0]}:{web[1]}", "METRICS": f"127.0.0.1:{free_port()}", "HEALTH_TIMEOUT": "1.5",
         "PING_INTERVAL": str(_PING_INTERVAL), "PING_TIMEOUT": str(_PING_TIMEOUT),
     }  # fmt: skip
-    installed = {f"/srv/{NAME}/venv/bin/": "", f"/srv/{NAME}": str(site.folder)}
+    installed = {
+        f"/srv/{NAME}/venv/bin/": "", f"/srv/{NAME}": str(site.folder), "127.0.0.1:8000": f"{web[0]}:{web[1]}",
+    }  # fmt: skip
     with contextlib.closing(Machine(site, NAME, installed, env=env, minute=_MINUTE)) as machine:
         machine.start(web[1])
         replaced = {
@@ -77,6 +79,8 @@ def play(site: Site, outcome: Outcome) -> None:
         site.provoke(_PROVOKES[0], functools.partial(convert_nothing, address))
         site.provoke(_PROVOKES[1], functools.partial(convert_a_word, address))
         outcome.after = site.rest(outcome.before, machine.current, seconds=15)
+        if machine.pets:
+            outcome.notes.append(f"the watch: “{machine.status}”; petted the watchdog {machine.pets} times")
         if site.variant == HANGUP:
             told = get(("127.0.0.1", _port_of(machine, "METRICS")), "/metrics").decode()
             outcome.notes += [
