@@ -40,7 +40,7 @@ def statuses(port: int, number: int, **options: str) -> list[int]:
     return [begin(port, **options)[0] for _ in range(number)]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("stack", [STACKS[0], STACKS[3], STACKS[4]], ids=[IDS[0], IDS[3], IDS[4]])
+@pytest.mark.parametrize("stack", [STACKS[2], STACKS[3], STACKS[4]], ids=[IDS[2], IDS[3], IDS[4]])
 def test_a_client_beyond_its_rate_is_told_when_to_come_back(
     tmp_path: Path, stack: tuple[str, str, str, str, bool]
 ) -> None:
