@@ -12,6 +12,7 @@ from e2e_gunicorn import Gunicorn, gunicorn
 from e2e_uvicorn import APP as ASGI_APP
 from e2e_uvicorn import NATIVE, uvicorn
 from hangup import metrics
+from hangup._watch.probes import ENGINE_IO, Where, websocket
 from ops_client import connects
 from raw_websocket import REQUEST, until
 from test_flask_sock import APP as FLASK_SOCK_APP
@@ -177,3 +178,13 @@ def test_uvicorn_s_websockets_are_limited(tmp_path: Path) -> None:
         assert [status for status, _ in answers] == [101] * 5 + [429] * 2
         assert int(answers[-1][1]["Retry-After"]) > 3000
         assert begin(server.port, request, forwarded="198.51.100.2")[0] == 101
+
+
+def test_a_watch_that_is_refused_takes_nobody_for_ill(tmp_path: Path) -> None:
+    """A service that answers 429 answers; the watch's own WebSockets count like anybody's."""
+    with serve(tmp_path, STACKS[0], HANGUP_CONNECTION_LIMIT="1/h,burst=1") as server:
+        place = Where(("127.0.0.1", server.port), ENGINE_IO)
+        assert [websocket(place, 10.0)[1:3] for _ in range(2)] == [
+            ("ok", "pong"),
+            ("ok", "429: a limit of the service answers"),
+        ]

@@ -19,6 +19,8 @@ from .sockets import Address
 
 ENGINE_IO = "/socket.io/?EIO=4&transport=websocket"
 
+#: RFC 6585 section 4.
+_TOO_MANY = 429
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})\b")
 _MOST_READ = 1 << 16
 _PING, _PONG, _CLOSE = 0x9, 0xA, 0x8
@@ -161,6 +163,8 @@ def _echo(client: _Client, place: Where) -> tuple[str, str]:
                  f"Sec-WebSocket-Key: {key}")
     )  # fmt: skip
     answer, status = _head(client)
+    if status == _TOO_MANY:
+        return "ok", f"{status}: a limit of the service answers"
     if status != 101:
         what = "closed without an answer" if not answer else f"{status} instead of 101"
         return ("failing" if status is not None else "unanswered"), what
