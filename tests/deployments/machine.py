@@ -43,8 +43,7 @@ class Machine:
     Attributes:
         restarts: times at which the service was started again.
         journal: what was written by the services of timers.
-        status: what the service said last of itself, and
-        pets: how often it said that it is alive.
+        status: what the service said last of itself.
         env: the environment of all of them.
     """
 
@@ -66,7 +65,6 @@ class Machine:
         self.restarts: list[float] = []
         self.journal = ""
         self.status = ""
-        self.pets = 0
         self.env = {**env, **self._directories(), "PATH": self._programs()}
         self._due = dict.fromkeys(self._timers(), time.monotonic() + minute)
 
@@ -174,7 +172,6 @@ class Machine:
             except BlockingIOError:
                 return self._is_ready
             self._is_ready |= "READY=1" in lines
-            self.pets += "WATCHDOG=1" in lines
             self.status = next((line[7:] for line in lines if line.startswith("STATUS=")), self.status)
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def play(site: Site, outcome: Outcome) -> None:
                 with phones(address) as silent:
                     machine.run(2 * _MINUTE if site.quick else _DEADLINE)
                     held = sum(not phone.is_left() for phone in silent)
-            if not site.quick:
+            if not (site.quick or machine.restarts):
                 outcome.notes.append(
                     f"{held} of {len(silent)} silent phones were still held after {_DEADLINE:.0f} s"
                 )
@@ -79,13 +79,9 @@ def play(site: Site, outcome: Outcome) -> None:
         site.provoke(_PROVOKES[0], functools.partial(convert_nothing, address))
         site.provoke(_PROVOKES[1], functools.partial(convert_a_word, address))
         outcome.after = site.rest(outcome.before, machine.current, seconds=15)
-        if machine.pets:
-            outcome.notes.append(f"the watch: “{machine.status}”; petted the watchdog {machine.pets} times")
         if site.variant == HANGUP:
-            told = get(("127.0.0.1", _port_of(machine, "METRICS")), "/metrics").decode()
-            outcome.notes += [
-                line for line in told.splitlines() if line.startswith("hangup_process_open_fds")
-            ]
+            outcome.notes.append(f"the watch tells systemd: {machine.status}")
+            outcome.notes.append(_descriptors(machine))
 
 
 class Customers:
@@ -231,8 +227,11 @@ def convert_a_word(address: Address, number: int) -> None:
     ask(address, "GET", "/convert?amount=ten", timeout=_PATIENCE, expected=500)
 
 
-def _port_of(machine: Machine, variable: str) -> int:
-    return int(machine.env[variable].rpartition(":")[2])
+def _descriptors(machine: Machine) -> str:
+    """What is monitored: a line of the metrics."""
+    host, _, port = machine.env["METRICS"].rpartition(":")
+    told = get((host, int(port)), "/metrics").decode()
+    return next(line for line in told.splitlines() if line.startswith("hangup_process_open_fds{"))
 
 
 def _said(machine: Machine) -> str:
