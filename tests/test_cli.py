@@ -7,6 +7,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -89,3 +90,16 @@ def test_demo_answers_in_json() -> None:
 def test_the_group_has_no_command_that_is_not_there() -> None:
     """None, for click to complain."""
     assert hangup.get_command(click.Context(hangup), "nothing") is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("line", [("doctor", "--list"), ("explain", "HUP001", "-f", "json"), ("--help",)])
+def test_a_full_disk_under_standard_output_is_said(line: tuple[str, ...]) -> None:
+    """In one line, and with a status that is not success."""
+    code = "import sys; from hangup._cli import main; sys.argv[0] = 'hangup'; sys.exit(main())"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *line], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == "hangup: standard output: No space left on device\n"

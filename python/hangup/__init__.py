@@ -13,7 +13,10 @@ General layout
                       table of ``_exposition``; ``_ops_server`` is ``ops`` in a process of its own
     ``_control``      what a running worker can be asked: by ``_top``, ``_close``, ``_drain``
     ``logfilter``     log lines about clients that left
-    ``_cli``          the ``hangup`` command; each of its subcommands has a package with what it finds out
+    ``_siblings``     what the workers of one master are to each other: sessions, emits
+    ``_connection_limit``   how many connections a client may begin; ``_forwarded`` who it is behind proxies
+    ``_cli``          the ``hangup`` command; ``_doctor``, ``_explain``, ``_top``, ``_watch``, ``_load`` (bench, storm),
+                      ``_init``, ``_serve`` and ``_migrate`` are what its subcommands find out and do
     ``emit``          an emit that a departed client cannot break
     ``_install``      the only module that sets attributes of foreign objects
 

@@ -18,10 +18,14 @@ Not promised
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 FOUND = 1
 USAGE = 2
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main() -> int:
@@ -35,5 +39,12 @@ def main() -> int:
 
     from .group import command
 
-    command()
+    try:
+        command()
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left is tried again at the end of the process
+        print(f"hangup: standard output: {error.strerror}", file=sys.stderr)
+        return FOUND
     return 0

@@ -137,6 +137,6 @@ def _notes(targets: list[str], plan: Plan, project: Project, versions: Versions)
         said.append(
             f"gunicorn serves HTTP alone; the WebSockets of {project.asgi} need uvicorn: --server uvicorn"
         )
-    if plan.socketio and plan.workers > 1 and not project.queue:
+    if plan.socketio and plan.workers > 1 and not plan.is_gunicorn and not project.queue:
         said.append("several workers, and no message queue: an emit reaches the clients of one worker only")
     return said

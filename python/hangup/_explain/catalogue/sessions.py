@@ -14,13 +14,16 @@ FAILURES = (
         "ones: they share their listener, and each keeps its sessions for itself. Such clients never "
         "connect by polling. It is logged loudly once for each process, so one line can stand for "
         "thousands; count the 400s of `/socket.io/` in the access log.",
-        do="One worker with threads; or several processes behind a proxy that keeps a client at one of "
-        "them, with a message queue; or WebSocket alone: `io({transports: ['websocket']})`.",
-        avoid="Do not add workers to a Socket.IO service. `reuse_port` does not keep a client at its worker.",
+        do="hangup, for the workers of one gunicorn (docs/workers.md). Else one worker with threads; or several "
+        "processes behind a proxy that keeps a client at one of them, with a message queue; or WebSocket "
+        "alone: `io({transports: ['websocket']})`.",
+        avoid="Without hangup, do not add workers to a Socket.IO service. `reuse_port` does not keep a client at "
+        "its worker.",
         versions="python-engineio, all versions; gunicorn with `--workers` above 1 (`WEB_CONCURRENCY` sets "
         "it on Heroku and others)",
-        help=Help.DEMOTES,
-        helped="`hangup doctor` looks for several workers without affinity",
+        help=Help.PREVENTS,
+        helped="a request goes to the worker that has its session; what is left are sessions that ended, which are "
+        "demoted",
         source="miguelgrinberg/Flask-SocketIO#35, #402, #1241; engineio/server.py, `handle_request`",
         texts=("Invalid session ",),
         signs=(
