@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from ._printable import printable
 from ._status import status
 
 
@@ -30,7 +31,7 @@ def findings() -> tuple[list[str], bool]:
     facts = gather(Asked())
     found = examine(facts)
     lines = report.lines(facts, found, time.monotonic() - began, len(rules()))
-    return [report.plain(line) for _, line in lines], bool(found)
+    return [printable(line) for _, line in lines], bool(found)
 
 
 def fds(pid: int) -> Iterator[str]:

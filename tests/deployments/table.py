@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hangup._cli.printable import printable
+from hangup._printable import printable
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table

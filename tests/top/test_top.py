@@ -20,6 +20,7 @@ from command import CODE, hangup
 from control_service import STACKS, Service, serve
 from hangup._control.connections import address as written
 from hangup._demo.server import wait_until
+from hangup._procfs import is_gunicorn
 from hangup._top import processes, sockets
 from hangup._top.columns import duration, ordered, size
 from hangup._top.reading import Watcher
@@ -232,7 +233,7 @@ def test_a_gunicorn_is_found_and_several_are_named(service: Service, master: int
 )
 def test_what_is_taken_for_gunicorn(command: list[str], expected: bool) -> None:
     """By its command line, which setproctitle may have changed."""
-    assert processes.is_gunicorn(command) is expected
+    assert is_gunicorn(command) is expected
 
 
 def test_a_client_is_described_by_each_of_its_names(service: Service, master: int) -> None:

@@ -12,13 +12,6 @@ from .registry import Finding, Rule
 SEVERITIES = ("error", "warning", "info")
 
 
-def plain(text: object) -> str:
-    """Foreign text for a terminal: what would move its cursor, or worse, is shown as an escape."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(text)
-    )
-
-
 def as_json(facts: Facts, findings: Iterable[Finding], seconds: float) -> dict[str, Any]:
     """One document."""
     return {

@@ -14,6 +14,8 @@ import json
 import re
 from typing import Any, NamedTuple, Optional
 
+from .._printable import printable
+
 _ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _PREFIX = re.compile(
     r"(?P<key>\[pod/[^\]\s]+\]) "  # kubectl --prefix
@@ -134,4 +136,4 @@ def plain(text: str, at_most: Optional[int] = None) -> str:
     """Foreign text on one line of a terminal: no control characters, cut to ``at_most`` characters."""
     if at_most is not None and len(text) > at_most:
         text = text[: at_most - 1] + "…"
-    return "".join(char if char.isprintable() else "�" for char in text)
+    return printable(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
+from .._printable import printable
 from . import bench, storm
 from .requirements import Verdict
 from .target import Target
@@ -186,4 +187,4 @@ def _plain(text: str) -> str:
     """Foreign text: no markup, and nothing that a terminal obeys."""
     from rich.markup import escape
 
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+    return escape(printable(text))

@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
+from .. import _procfs
+
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process(NamedTuple):
@@ -50,54 +51,46 @@ class Process(NamedTuple):
 
 def look_at(pid: int) -> Optional[Process]:
     """A process; None if there is none."""
+    known = _procfs.stat(pid)
     try:
-        with open(f"/proc/{pid}/stat", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
         uid = os.stat(f"/proc/{pid}").st_uid
-        with open("/proc/uptime") as file:
-            uptime = float(file.read().split()[0])
     except OSError:
         return None
+    if known is None:
+        return None
+    uptime = float(_procfs.read("/proc/uptime").split()[0])
     return Process(
         pid,
-        int(fields[1]),
-        fields[0],
+        known.parent,
+        known.state,
         uid,
         " ".join(command_of(pid)),
         _unit_of(pid),
-        max(uptime - int(fields[19]) / _TICKS, 0.0),
-        (int(fields[11]) + int(fields[12])) / _TICKS,
-        int(fields[21]) * _PAGE,
-        int(fields[17]),
+        max(uptime - known.started / _TICKS, 0.0),
+        known.ticks / _TICKS,
+        known.resident,
+        known.threads,
         _open_in(pid),
-        _limit_of(pid),
+        _procfs.descriptor_limit(pid),
     )
 
 
 def is_alive(pid: int) -> bool:
     """Whether it exists, and is no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except (OSError, IndexError):
-        return False
+    known = _procfs.stat(pid)
+    return known is not None and known.state not in "ZX"
 
 
 def command_of(pid: int) -> list[str]:
     """Its command line, empty for what has none, or is gone."""
-    try:
-        with open(f"/proc/{pid}/cmdline", errors="backslashreplace") as file:
-            return [word for word in file.read().split("\0") if word]
-    except OSError:
-        return []
+    return [word for word in _procfs.command_line(pid) if word]
 
 
 def _unit_of(pid: int) -> str:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", errors="replace") as file:
-        for line in file:
-            parts = [part for part in line.strip().split("/") if part.endswith((".service", ".scope"))]
-            if parts:
-                return parts[-1]
+    for line in _procfs.read(f"/proc/{pid}/cgroup").splitlines():
+        parts = [part for part in line.split("/") if part.endswith((".service", ".scope"))]
+        if parts:
+            return parts[-1]
     return ""
 
 
@@ -107,14 +100,6 @@ def _open_in(pid: int) -> Optional[int]:
         return size or len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return None
-
-
-def _limit_of(pid: int) -> Optional[int]:
-    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/limits", errors="replace") as file:
-        for line in file:
-            if line.startswith("Max open files"):
-                return int(line.split()[3])
-    return None
 
 
 def children_of(pid: int) -> list[int]:
@@ -128,33 +113,15 @@ def children_of(pid: int) -> list[int]:
 
 
 def _began(pid: int) -> int:
-    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", errors="replace") as file:
-        return int(file.read().rpartition(")")[2].split()[19])
-    return 0
-
-
-def is_gunicorn(command: list[str]) -> bool:
-    """Whether a command line is gunicorn's: its own, Python's, or what setproctitle made of it."""
-    if not command:
-        return False
-    if command[0].startswith(("gunicorn: master", "gunicorn: worker")):
-        return True
-    names = [os.path.basename(word) for word in command]
-    if names[0] == "gunicorn":
-        return True
-    if not names[0].startswith(("python", "pypy")):
-        return False
-    script = next((place for place, word in enumerate(command[1:], 1) if not word.startswith("-")), 0)
-    return names[script] == "gunicorn" and (
-        script == 1 or command[script - 1] in ("-m", "-u", "-I", "-E", "-s")
-    )
+    known = _procfs.stat(pid)
+    return 0 if known is None else known.started
 
 
 def masters() -> Iterator[int]:
     """gunicorn's masters on this machine."""
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal() and is_gunicorn(command_of(int(entry))) and not is_worker(int(entry)):
-            yield int(entry)
+    for pid in _procfs.pids():
+        if _procfs.is_gunicorn(command_of(pid)) and not is_worker(pid):
+            yield pid
 
 
 def is_worker(pid: int) -> bool:
@@ -171,7 +138,7 @@ def master_of(pid: int) -> Optional[int]:
 def workers_of(master: int) -> list[int]:
     """The workers of a master, the oldest first. Empty if it is none."""
     command = command_of(master)
-    if not is_gunicorn(command):
+    if not _procfs.is_gunicorn(command):
         return []
     return [pid for pid in children_of(master) if _is_its(command_of(pid), command)]
 

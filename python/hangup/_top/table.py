@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Optional
 
 from .._logs.text import escape
+from .._procfs import is_gunicorn
 from .columns import COLUMNS, cell, duration, head, matches, ordered, size
-from .processes import Process, command_of, is_gunicorn
+from .processes import Process, command_of
 from .reading import GONE, PREVENTED, Reading, Worker
 
 #: Rows, unless more are asked for.

@@ -7,24 +7,21 @@ import re
 import time
 from typing import NamedTuple, Optional
 
+from .. import _procfs
+from .._procfs import command_line as command_line
+from .._procfs import descriptors as descriptors
+from .._procfs import environment as environment
+from .._procfs import pids as pids
+from .._procfs import read as read
+
 #: What gunicorn's heartbeat touches: a file without a name, in each worker.
 _HEARTBEAT = re.compile(r"/wgunicorn-[^/]*( \(deleted\))?$")
-_LIMIT = re.compile(r"^Max open files\s+(\d+)", re.MULTILINE)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 #: Generations below a script in which its gunicorn is looked for.
 _DEEPEST = 4
 
 
 class Process(NamedTuple):
-    """A process at one moment.
-
-    Attributes:
-        pid: with ``started``, who it is: the number may be given again.
-        parent: its parent's.
-        state: a letter, see proc(5).
-        started: clock ticks from the boot to its start.
-        resident: bytes of memory.
-    """
+    """A process at one moment: see :class:`.._procfs.Stat`."""
 
     pid: int
     parent: int
@@ -35,21 +32,16 @@ class Process(NamedTuple):
 
 def process(pid: int) -> Optional[Process]:
     """The process with this number; None if there is none, or it has ended and nobody has reaped it."""
-    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    if len(fields) < 22 or fields[0] in "ZX":
+    found = _procfs.stat(pid)
+    if found is None or found.state in "ZX":
         return None
-    return Process(pid, int(fields[1]), fields[0], int(fields[19]), int(fields[21]) * _PAGE)
+    return Process(pid, found.parent, found.state, found.started, found.resident)
 
 
 def same(known: Process) -> Optional[Process]:
     """It, now; None if it has ended, whoever has its number."""
     found = process(known.pid)
     return found if found is not None and found.started == known.started else None
-
-
-def pids() -> list[int]:
-    """All of them."""
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 
 
 def children(pid: int) -> list[Process]:
@@ -59,41 +51,6 @@ def children(pid: int) -> list[Process]:
         (one for one in found if one is not None and one.parent == pid),
         key=lambda one: (one.started, one.pid),
     )
-
-
-def read(path: str) -> str:
-    """A file of /proc; empty if it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def command_line(pid: int) -> list[str]:
-    """The words of it; empty if they cannot be read."""
-    text = read(f"/proc/{pid}/cmdline")
-    return text.rstrip("\0").split("\0") if text else []
-
-
-def environment(pid: int) -> dict[str, str]:
-    """With which it was started; empty if it may not be read."""
-    pairs = (pair.partition("=") for pair in read(f"/proc/{pid}/environ").split("\0"))
-    return {name: value for name, equals, value in pairs if equals}
-
-
-def descriptors(pid: int) -> dict[int, str]:
-    """What it has open: numbers, and what /proc says they are. Empty if that may not be read."""
-    found = {}
-    try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
-            except FileNotFoundError:
-                continue
-    except OSError:
-        return found
-    return found
 
 
 def may_be_looked_into(pid: int) -> bool:
@@ -110,8 +67,7 @@ def may_be_looked_into(pid: int) -> bool:
 
 def descriptor_limit(pid: int) -> int:
     """RLIMIT_NOFILE; 0 if there is none, or it may not be read."""
-    found = _LIMIT.search(read(f"/proc/{pid}/limits"))
-    return int(found.group(1)) if found else 0
+    return _procfs.descriptor_limit(pid) or 0
 
 
 def inodes(held: dict[int, str]) -> set[int]:
@@ -140,16 +96,8 @@ def heartbeat(pid: int, held: dict[int, str], now: Optional[float] = None) -> Op
 
 
 def is_gunicorn(pid: int) -> bool:
-    """Whether its command line says so: the script, the module, or the title that setproctitle gives."""
-    words = command_line(pid)[:6]
-    if not words or words[0].startswith("gunicorn: "):
-        return bool(words)
-    program = os.path.basename(words[0])
-    if program == "gunicorn" or not program.startswith(("python", "pypy")):
-        return program == "gunicorn"
-    return any(
-        os.path.basename(word) == "gunicorn" or word.endswith("/gunicorn/__main__.py") for word in words
-    )
+    """Whether its command line says so."""
+    return _procfs.is_gunicorn(command_line(pid))
 
 
 def served_by(leader: Process, known: Optional[Process]) -> Process:

@@ -6,18 +6,12 @@ import re
 import time
 from typing import Any, Optional
 
+from .._printable import printable
 from .core import Decision
 from .ladder import WORDS, Rung
 from .signals import Look
 
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
-#: What must not reach a terminal: a log line or a command line can hold anything.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
-def clean(text: str) -> str:
-    """Without what a terminal would obey."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def event(decision: Decision, look: Optional[Look], *, dry_run: bool = False) -> dict[str, Any]:
@@ -28,7 +22,7 @@ def event(decision: Decision, look: Optional[Look], *, dry_run: bool = False) ->
         "symptoms": list(decision.symptoms),
         "remedy": decision.rung.name.lower() if decision.rung else None,
         "worker": decision.pid,
-        "reasons": [clean(text) for text in decision.reasons],
+        "reasons": [printable(text) for text in decision.reasons],
         "skipped": list(decision.skipped),
         "seconds": round(decision.seconds, 1) if decision.seconds != float("inf") else None,
     }
@@ -39,7 +33,7 @@ def event(decision: Decision, look: Optional[Look], *, dry_run: bool = False) ->
 
 def note(text: str, kind: str = "note") -> dict[str, Any]:
     """Something that is not a decision."""
-    return {"time": stamp(), "event": kind, "reasons": [clean(text)]}
+    return {"time": stamp(), "event": kind, "reasons": [printable(text)]}
 
 
 def summary(look: Look) -> dict[str, Any]:
@@ -56,12 +50,12 @@ def summary(look: Look) -> dict[str, Any]:
         "probes": {
             probe.name: {
                 "outcome": probe.outcome,
-                "detail": clean(probe.detail),
+                "detail": printable(probe.detail),
                 "seconds": round(probe.seconds, 4),
             }
             for probe in look.probes
         },
-        "faults": [clean(fault.text) for fault in look.faults],
+        "faults": [printable(fault.text) for fault in look.faults],
     }
 
 

@@ -92,10 +92,10 @@ def command(
 def _say(lines: Any, output: Output) -> None:
     from rich.text import Text
 
-    from ..._doctor.report import plain
+    from ..._printable import printable
 
     for style, text in lines:
-        output.say(Text(plain(text), style=_STYLES.get(style, "")))
+        output.say(Text(printable(text), style=_STYLES.get(style, "")))
 
 
 def _show(facts: Any, findings: Any, seconds: float, output: Output) -> None:

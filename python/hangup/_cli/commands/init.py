@@ -134,7 +134,7 @@ def _report(stored: list[Stored], notes: list[str], output: Output) -> None:
     from rich.markup import escape
 
     from ..._init.plan import shown
-    from ..printable import diff_line
+    from ..diff import diff_line
 
     output.document({"files": [{**one._asdict(), "path": str(one.path)} for one in stored], "notes": notes})
     for one in stored:

@@ -70,7 +70,8 @@ def _show(
 ) -> None:
     from rich.markup import escape
 
-    from ..printable import diff_line, printable
+    from ..._printable import printable
+    from ..diff import diff_line
 
     for diff in diffs:
         output.say(*(diff_line(line) for line in diff.splitlines()))

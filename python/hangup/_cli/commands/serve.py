@@ -87,7 +87,7 @@ def _place(options: dict[str, Any]) -> Any:
 def _show(started: Command, found: list[Check], dry_run: bool, output: Output) -> None:
     from rich.markup import escape
 
-    from ..printable import printable
+    from ..._printable import printable
 
     output.document(
         {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 import click
 
+from ..._printable import printable
 from .. import FOUND
 from ..output import Output, output_option, refuse
 
@@ -103,7 +104,6 @@ def _service(
     from ..._watch.child import Child
     from ..._watch.processes import command_line as command_line_of
     from ..._watch.processes import masters, process
-    from ..._watch.report import clean
     from ..._watch.systemd import has_systemctl
 
     if command_line:
@@ -114,7 +114,7 @@ def _service(
         found = masters()
         if len(found) != 1:
             lines = [
-                f"\n  --pid {one.pid}  {clean(' '.join(command_line_of(one.pid)))[:100]}" for one in found
+                f"\n  --pid {one.pid}  {printable(' '.join(command_line_of(one.pid)))[:100]}" for one in found
             ]
             refuse(
                 f"which gunicorn?{''.join(lines)}" if found else "no gunicorn runs here that could be watched"
@@ -156,7 +156,7 @@ def _look_once(service: Union[Attached, Child], settings: Settings, output: Outp
     observer = Observer(settings, service)
     look = observer.look(now())
     found = [
-        {"symptom": kind, "worker": pid, "text": report.clean(measure.text)}
+        {"symptom": kind, "worker": pid, "text": printable(measure.text)}
         for (kind, pid), measure in measures(look, observer.resolved())
         if measure.is_bad
     ]
@@ -165,7 +165,7 @@ def _look_once(service: Union[Attached, Child], settings: Settings, output: Outp
         whom = f"worker {one['worker']}: " if one["worker"] else ""
         _say(f"{one['symptom']}: {whom}{one['text']}", output)
     for fault in look.faults:
-        _say(f"outside: {report.clean(fault.text)}", output)
+        _say(f"outside: {printable(fault.text)}", output)
     if not found and not look.faults:
         _say(report.status(look, "all is well"), output)
     return FOUND if found or look.faults else 0
