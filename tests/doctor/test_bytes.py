@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from doctor.projects import APP, NGINX, SETTINGS, START, STOCK, UNIT
 from hangup._doctor import Asked, examine, gather, mend
-from hangup._doctor.report import as_json, lines, plain
+from hangup._doctor.report import as_json, lines
+from hangup._printable import printable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def look(files: dict[str, bytes]) -> str:
         found = examine(facts)
         mend.changes(found)
         as_json(facts, found, 0.0)
-        return "\n".join(plain(line) for _, line in lines(facts, found, 0.0, 1))
+        return "\n".join(printable(line) for _, line in lines(facts, found, 0.0, 1))
 
 
 @QUICK

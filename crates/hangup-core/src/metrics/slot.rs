@@ -142,12 +142,12 @@ mod loom_tests {
 
     use super::*;
 
-    const LAYOUT: Layout = Layout { values: 3, bases: 4, count: 1 };
+    const LAYOUT: Layout = Layout { values: 4, bases: 5, count: 1 };
     const DEAD: u64 = 7;
 
     /// A slot whose dead owner left five behind, of which two were its own.
     fn inherited() -> Arc<Vec<AtomicU64>> {
-        Arc::new([DEAD, DEAD, 1, 5, 3].map(AtomicU64::new).into())
+        Arc::new([DEAD, DEAD, 1, 0, 5, 3].map(AtomicU64::new).into())
     }
 
     #[test]

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::slot::{Layout, Slot, NOBODY};
 use crate::sync::AtomicU64;
 
-const LAYOUT: Layout = Layout { values: 3, bases: 5, count: 2 };
-const SIZE: usize = 7;
+const LAYOUT: Layout = Layout { values: 4, bases: 6, count: 2 };
+const SIZE: usize = 8;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -76,4 +76,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_was_expected_of_the_former_owner_is_not_of_the_next() {
+    let words: Vec<AtomicU64> = std::iter::repeat_with(|| AtomicU64::new(0)).take(SIZE).collect();
+    let slot = Slot::new(&words, LAYOUT);
+    assert!(slot.claim(NOBODY, 7));
+    slot.expected().fetch_add(3, Ordering::Relaxed);
+    slot.value(1).fetch_add(5, Ordering::Relaxed);
+    assert_eq!((slot.own(1), slot.expected().load(Ordering::Relaxed)), (5, 3));
+    assert!(slot.retire(7) && slot.claim(NOBODY, 8));
+    assert_eq!((slot.own(1), slot.expected().load(Ordering::Relaxed)), (0, 0));
 }
