@@ -48,6 +48,7 @@ OLDER = [
     Stack("gthread", "threading", "21.2.0", ("--threads", "8")),
     Stack("gthread", "threading", "23.0.0", ("--threads", "2", "--preload")),
     Stack("gevent", "gevent", "21.2.0"),
+    Stack("gevent_pywsgi", "gevent", "27.0.1"),
     Stack("eventlet", "eventlet", "21.2.0"),
     Stack("sync", "threading", "21.2.0"),
 ]

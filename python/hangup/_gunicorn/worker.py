@@ -135,8 +135,7 @@ class GuardedAsyncWorker(GuardedWorker):
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         came_by = getattr(listener, "fd", listener)  # eventlet's sockets are around what they are made of
-        face = came_by.face_of(client) if isinstance(came_by, HubListener) else takes_over(client)
-        super().handle(listener, face, addr)
+        super().handle(listener, face_of(client, came_by), addr)
 
 
 class GuardedEventletWorker(GuardedAsyncWorker):
@@ -180,11 +179,18 @@ class GuardedGeventWorker(GuardedAsyncWorker):
         get_hub().threadpool.apply(super().drain, (limit,))
 
 
+def face_of(client: Any, listener: Any) -> Any:
+    """The server's face of a hub's client socket."""
+    return listener.face_of(client) if isinstance(listener, HubListener) else takes_over(client)
+
+
 class TakesOver(Worker):
     """Goes in front of a ``gevent.pywsgi.WSGIServer``."""
 
+    socket: Any
+
     def handle(self, client: Any, address: Any) -> None:
-        server = takes_over(client)
+        server = face_of(client, self.socket)
         try:
             super().handle(server, address)
         finally:
