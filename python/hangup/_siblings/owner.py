@@ -1,9 +1,9 @@
 """Session ids that say whose a session is, to those who know the secret.
 
 Promised
-    An id is 7 random octets, its owner's pid under a mask that they and the secret determine, and 40 bits of a keyed hash
-    (BLAKE2, RFC 7693) over both: who does not know the secret reads no owner off it, and makes none that is believed.
-    To guess one of a session takes 96 bits. It is as long as python-engineio's own.
+    An id is 7 random octets, its owner's pid under a mask that they and the secret determine, and 40 bits of a keyed
+    hash (BLAKE2, RFC 7693) over both: who does not know the secret reads no owner off it, and makes none that is
+    believed. To guess one of a session takes 96 bits. It is as long as python-engineio's own.
 """
 
 from __future__ import annotations
