@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from hangup import _hangup, _siblings
@@ -231,3 +232,25 @@ def test_who_has_no_secret_knows_nobody() -> None:
     """Outside of a gunicorn with hangup."""
     assert _siblings.secret() is None
     assert not passing._passes({"QUERY_STRING": "EIO=4&transport=polling"})
+
+
+def test_lines_to_those_that_have_gone_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the next one is opened: workers come and go for as long as their master lives."""
+    monkeypatch.setattr(_siblings, "_secret", SECRET)
+    monkeypatch.setattr(_siblings, "_lines", {})
+    pids = range(4_200_000, 4_200_020)
+    inboxes = [_hangup.Inbox(_siblings._name(pid, _siblings.MESSAGES)) for pid in pids]
+    before = _hangup.open_descriptors()
+    for pid in pids:
+        monkeypatch.setattr(_siblings._hangup, "loads", lambda pid=pid: [(pid, 0)])
+        assert _siblings.send(pid, _siblings.MESSAGES, b"here")
+        assert list(_siblings._lines) == [(pid, _siblings.MESSAGES)]
+    assert [taken(inbox) for inbox in inboxes] == [(b"here", -1)] * len(inboxes)
+    _siblings._lines.clear()
+    # the other ends of the lines go when the engine has seen their end
+    deadline = time.monotonic() + 10
+    while _hangup.open_descriptors() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _hangup.open_descriptors() <= before
+    for inbox in inboxes:
+        inbox.close()

@@ -346,3 +346,44 @@ def test_a_client_that_leaves_while_it_is_passed_leaves_nothing(tmp_path: Path) 
         report = crowd(server.port, 40, WEBSOCKET)
         assert report["errors"] == {}
         assert "Traceback" not in server.log
+
+
+TWO = """
+import os, socketio
+one = socketio.Server(async_mode="threading", cors_allowed_origins="*")
+two = socketio.Server(async_mode="threading", cors_allowed_origins="*")
+for name, server in (("one", one), ("two", two)):
+    server.on("where", lambda sid: os.getpid())
+    server.on("say", lambda sid, data, server=server, name=name: server.emit("said", [name, data]))
+def facts(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"pid": %d}' % os.getpid()]
+app = socketio.WSGIApp(two, socketio.WSGIApp(one, facts), socketio_path="two")
+"""
+
+
+def test_two_servers_of_an_application_do_not_hear_each_other(tmp_path: Path) -> None:
+    """Each has its own clients in all workers."""
+    given = ("-k", "gthread", "--threads", "8", "-w", "2", "-c", "python:hangup.gunicorn")
+    with gunicorn(tmp_path, *given, app=TWO) as server, contextlib.ExitStack() as ended:
+        server.ask()
+        assert wait_until(lambda: len(metrics.read(server.process.pid).serving) == 2, 20), server.log
+        heard: list[tuple[int, Any]] = []
+        clients = []
+        for number in range(8):
+            client = socketio.Client(reconnection=False)
+            client.on("said", lambda data, number=number: heard.append((number, data)))
+            path = "socket.io" if number % 2 else "two"
+            client.connect(
+                f"http://127.0.0.1:{server.port}", transports=WEBSOCKET, socketio_path=path, wait_timeout=20
+            )
+            ended.callback(client.disconnect)
+            clients.append(client)
+        assert {client.call("where") for client in clients[::2]} == {
+            client.call("where") for client in clients[1::2]
+        }
+        clients[0].emit("say", 1)
+        clients[1].emit("say", 2)
+        told = [(number, ["one", 2] if number % 2 else ["two", 1]) for number in range(8)]
+        assert wait_until(lambda: sorted(heard) == told, 10), heard
+        assert "Traceback" not in server.log

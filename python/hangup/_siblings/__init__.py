@@ -87,8 +87,17 @@ def _line(pid: int, kind: bytes, is_kept: bool) -> Any:
         _lines_of = os.getpid()
     line = _lines.get((pid, kind)) if is_kept else None
     if line is None:
+        _forget_the_dead(pid)
         line = _lines[pid, kind] = _hangup.Line(_name(pid, kind))
     return line
+
+
+def _forget_the_dead(but: int) -> None:
+    """Closes the lines to those that serve no more: workers come and go for as long as their master lives."""
+    serving = {but, *others()}
+    for known in list(_lines):
+        if known[0] not in serving:
+            _lines.pop(known, None)
 
 
 def _name(pid: int, kind: bytes) -> bytes:

@@ -19,7 +19,9 @@ Not promised
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+import os
 import pickle
 import uuid
 from collections.abc import Iterator
@@ -30,6 +32,8 @@ from .._websocket import emission
 from . import MESSAGES, inbox, others, send
 
 logger = logging.getLogger("hangup")
+#: Of an application's servers, which all workers make in the same order.
+_numbers = itertools.count()
 
 
 @functools.cache
@@ -45,11 +49,16 @@ def sibling_manager() -> Any:
         def join_siblings(self) -> None:
             """What ``PubSubManager.__init__`` does, of a manager that there is already."""
             self.channel, self.write_only, self.host_id = "socketio", False, uuid.uuid4().hex
+            self._kind = MESSAGES + b" %d" % next(_numbers)
             if not hasattr(self, "logger"):
                 self.logger = None
 
         def initialize(self) -> None:
-            self._inbox = inbox(MESSAGES)  # in the worker: with its first request
+            try:
+                self._inbox = inbox(self._kind)  # in the worker: with its first request
+            except OSError as error:
+                logger.warning("hangup: worker %d is not told what others emit: %s", os.getpid(), error)
+                self.write_only = True  # then nobody listens
             super().initialize()
 
         def emit(self, event: str, data: Any, namespace: Any = None, room: Any = None, **kwargs: Any) -> None:
@@ -85,7 +94,7 @@ def sibling_manager() -> Any:
                 return
             message = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
             for pid in siblings:
-                if not send(pid, MESSAGES, message):
+                if not send(pid, self._kind, message):
                     _hangup.tally("sibling_messages_lost")
                     logger.debug("hangup: worker %d was not told of a %s", pid, data.get("method"))
 
