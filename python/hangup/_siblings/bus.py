@@ -70,14 +70,15 @@ def sibling_manager() -> Any:
                 super().emit(event, data, namespace=namespace, room=room, **kwargs)
                 return
             is_own = kwargs.pop("ignore_queue", False) or kwargs.get("callback") is not None
-            super().emit(event, data, namespace=namespace, room=room, ignore_queue=True, **kwargs)
-            if is_own or not others():
-                return
+            siblings = [] if is_own else others()
             message = {"event": event, "data": data, "namespace": namespace, "room": room}
             message["skip_sid"] = kwargs.get("skip_sid")
             if how is not None:
                 message["how"] = (how.policy, how.coalesce)
-            self._publish({"method": "emit", "host_id": self.host_id, "as_it_is": message})
+            # what cannot be told is raised before anybody gets it
+            packed = packet("emit", self.host_id, as_it_is=message) if siblings else b""
+            super().emit(event, data, namespace=namespace, room=room, ignore_queue=True, **kwargs)
+            self._tell(siblings, packed)
 
         def _handle_emit(self, message: dict[str, Any]) -> None:
             as_it_is = message.get("as_it_is")
@@ -88,15 +89,29 @@ def sibling_manager() -> Any:
             with emission.under(None if how is None else emission.Emission(*how)):
                 super().emit(as_it_is.pop("event"), as_it_is.pop("data"), ignore_queue=True, **as_it_is)
 
+        def _stock(self) -> Any:
+            """The manager for several processes; while it is alone that for one, which refuses unknown clients."""
+            return super() if others() else super(PubSubManager, self)
+
+        def enter_room(self, *args: Any, **kwargs: Any) -> Any:
+            return self._stock().enter_room(*args, **kwargs)
+
+        def leave_room(self, *args: Any, **kwargs: Any) -> Any:
+            return self._stock().leave_room(*args, **kwargs)
+
+        def can_disconnect(self, *args: Any, **kwargs: Any) -> Any:
+            return self._stock().can_disconnect(*args, **kwargs)
+
         def _publish(self, data: dict[str, Any]) -> None:
             siblings = others()
-            if not siblings:
-                return
-            message = pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL)
+            if siblings:
+                self._tell(siblings, pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL))
+
+        def _tell(self, siblings: list[int], message: bytes) -> None:
             for pid in siblings:
                 if not send(pid, self._kind, message):
                     _hangup.tally("sibling_messages_lost")
-                    logger.debug("hangup: worker %d was not told of a %s", pid, data.get("method"))
+                    logger.debug("hangup: worker %d was not told something", pid)
 
         def _listen(self) -> Iterator[dict[str, Any]]:
             while True:
@@ -107,6 +122,15 @@ def sibling_manager() -> Any:
                     yield pickle.loads(message[0])
 
     return SiblingManager
+
+
+def packet(method: str, host_id: str, **more: Any) -> bytes:
+    """A message, as ``PubSubManager`` has them.
+
+    Raises:
+        pickle.PicklingError, TypeError, AttributeError: there is something in it that no other process can be given.
+    """
+    return pickle.dumps({"method": method, "host_id": host_id, **more}, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def wait_readable(number: int) -> None:
