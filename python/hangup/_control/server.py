@@ -64,6 +64,8 @@ class Server:
                     self._recover(error)
                     continue
                 with _Closing(_socket.socket(fileno=number)) as client:
+                    if self._is_over:
+                        return
                     self._answer(client)
                 if self._spare is None:
                     self._spare = self._save()
@@ -74,8 +76,7 @@ class Server:
         if self._is_over or isinstance(error, _socket.timeout) or error.errno == errno.ECONNABORTED:
             return  # nobody has come, or has left again
         if error.errno in (errno.EMFILE, errno.ENFILE) and self._spare is not None:
-            spare, self._spare = self._spare, None
-            os.close(spare)
+            self._spend()
         else:
             self._ended.wait(PAUSE)
             self._spare = self._spare or self._save()
@@ -100,19 +101,31 @@ class Server:
     def stop(self) -> None:
         """Ends the thread, and waits for it: it must not come back into an interpreter that is gone."""
         self._is_over = True
-        try:
-            self._listener.shutdown(_socket.SHUT_RDWR)
-        except OSError:
-            return  # closed: in a forked child
+        self._spend()
+        self._knock()
         self._ended.wait(LAST)
         self.forget()
 
+    def _knock(self) -> None:
+        """Wakes the thread. To shut the listener down would not: accept(2) with a timeout says EAGAIN then."""
+        try:
+            with _Closing(
+                _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+            ) as door:
+                door.setblocking(False)
+                door.connect(self._listener.getsockname())
+        except OSError:
+            pass  # somebody else is at the door, or no descriptor is left: then it is not waited for any longer
+
     def forget(self) -> None:
         """Closes this process's descriptors. In a forked child they are copies: the parent goes on."""
+        self._spend()
+        self._listener.close()
+
+    def _spend(self) -> None:
         spare, self._spare = getattr(self, "_spare", None), None
         if spare is not None:
             os.close(spare)
-        self._listener.close()
 
 
 class _Closing:
