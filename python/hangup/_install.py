@@ -151,6 +151,18 @@ def take_over_socketio(server: Any) -> None:
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
 
 
+def start_siblings() -> None:
+    """Has python-socketio's servers listen to siblings from now on, not only from their first client on: what a
+    worker has open does not depend on whether it had one.
+    """
+    from ._siblings import bus
+
+    for server in _sessions.servers():
+        if isinstance(server.manager, bus.sibling_manager()) and not server.manager_initialized:
+            server.manager_initialized = True
+            server.manager.initialize()
+
+
 def _remember_request(environ: dict[str, Any]) -> None:
     """Has its Flask application, if it is one (of Flask-SocketIO), remember what it makes of a connection's request."""
     from ._websocket import contexts, routes

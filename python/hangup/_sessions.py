@@ -38,6 +38,11 @@ def know(server: Any) -> None:
     _servers.add(server)
 
 
+def servers() -> list[Any]:
+    """Those that are known."""
+    return list(_servers)
+
+
 def noting(stock: Any) -> Any:
     """Stands in for the ``websocket`` of an ``engineio.AsyncServer``'s parts, and notes where sessions are."""
 

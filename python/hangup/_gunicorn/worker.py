@@ -53,6 +53,8 @@ class GuardedWorker(WebSocketWorker):
         except OSError as error:
             self.log.warning("hangup: worker %d serves its own clients alone: %s", os.getpid(), error)
             return
+        if "socketio" in sys.modules:
+            _install.start_siblings()
         self.sockets = [*self.sockets, self.passed]
         if hasattr(self, "wait_fds"):  # what a sync worker waits for
             self.wait_fds.insert(0, self.passed)
