@@ -130,7 +130,7 @@ def test_a_log_says_how_much_goes_wrong_and_whose_it_is() -> None:
     said = logs.judge(
         b"Traceback (most recent call last):\n  File x\nredis.exceptions.ConnectionError: Error 111 \xff refused\n"
         b"Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
-        b"  Traceback (most recent call last): quoted\n"
+        b"[2026-11-22 07:50:22 +0000] [7] [INFO] no error\n"
     )
     assert said.errors.number == 2
     assert set(said.outside) == {"disk", "dependency"}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import re
 from typing import NamedTuple
 
-_TRACEBACK = re.compile(rb"^Traceback \(most recent call last\):", re.MULTILINE)
 _LONGEST_EXAMPLE = 200
 
 
@@ -24,12 +21,9 @@ class Errors(NamedTuple):
 
 
 def errors(data: bytes) -> Errors:
-    """Those of a piece of a log. Without the catalogue, each traceback is one."""
-    try:
-        families = importlib.import_module("hangup._explain.families")
-        reading = importlib.import_module("hangup._explain.reading")
-    except ImportError:
-        return Errors(len(_TRACEBACK.findall(data)))
+    """Those of a piece of a log."""
+    from .._explain import families, reading
+
     found = families.Families()
     reading.Log(found.add).read(io.BytesIO(data), "log")
     worst = found.sorted(families.Kind.BUG, families.Kind.TROUBLE)
