@@ -1,15 +1,17 @@
-"""Emits, rooms and disconnects that reach the clients of all workers of a master, without a message queue.
+"""Emits, rooms and disconnects that reach the clients of all workers, without a message queue.
 
 Promised
     What one of python-socketio's managers for message queues does for all its processes, this one does for the workers
-    of one master: emits, ``close_room``, ``disconnect``, ``enter_room`` and ``leave_room`` of anybody's client, and
-    ``call()`` with the answer of a client of another worker. Where there is one worker, nothing is sent.
-    A worker that has no room for a message in a second does not get it: that is said, and counted.
+    of one master: emits (with their policy and ``coalesce``), ``close_room``, ``disconnect``, ``enter_room`` and
+    ``leave_room`` of anybody's client, and ``call()`` with the answer of a client of another worker. Where there is one
+    worker, nothing is sent, and it is as strict as the manager for one process.
+    A worker that has no room for a message in a second does not get it: that is counted.
 
 How
-    A manager of python-socketio's ``PubSubManager``, behind which the native one stands, in each worker
-    (names used: socketio/pubsub_manager.py, 5.10.0 to 5.18.1). Messages are pickled: whoever may send one is the same
-    user, who could as well read this process's memory.
+    A ``socketio.Manager``, behind which the native one stands, in each worker (names used: socketio/manager.py,
+    5.10.0 to 5.18.1); what it does for its own clients it tells the others. It is none of python-socketio's managers
+    for message queues, which test clients refuse. Messages are pickled: whoever may send one is the same user, who
+    could as well read this process's memory.
 
 Not promised
     Other masters, and processes that are no workers, such as Celery's: those need a message queue. A worker that begins
@@ -23,9 +25,7 @@ import itertools
 import logging
 import os
 import pickle
-import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .._websocket import emission
@@ -39,73 +39,79 @@ _numbers = itertools.count()
 @functools.cache
 def sibling_manager() -> Any:
     """The class: python-socketio is imported when it is first asked for."""
-    from socketio.pubsub_manager import PubSubManager
+    from socketio.manager import Manager
 
-    class SiblingManager(PubSubManager):  # type: ignore[misc]
+    class SiblingManager(Manager):  # type: ignore[misc]
         """Stands in for ``socketio.Manager`` in a worker with siblings."""
 
-        name = "siblings"
-
         def join_siblings(self) -> None:
-            """What ``PubSubManager.__init__`` does, of a manager that there is already."""
-            self.channel, self.write_only, self.host_id = "socketio", False, uuid.uuid4().hex
+            """What a manager that there is already needs besides."""
             self._kind = MESSAGES + b" %d" % next(_numbers)
-            if not hasattr(self, "logger"):
-                self.logger = None
+            self._inbox: Any = None
 
         def initialize(self) -> None:
+            super().initialize()
             try:
-                self._inbox = inbox(self._kind)  # in the worker: with its first request
+                self._inbox = inbox(self._kind)
             except OSError as error:
                 logger.warning("hangup: worker %d is not told what others emit: %s", os.getpid(), error)
-                self.write_only = True  # then nobody listens
-            super().initialize()
+                return
+            self.server.start_background_task(self._listen)
 
-        def emit(self, event: str, data: Any, namespace: Any = None, room: Any = None, **kwargs: Any) -> None:
-            room = kwargs.pop("to", None) or room
-            namespace = namespace or "/"
+        def emit(
+            self,
+            event: str,
+            data: Any,
+            namespace: Optional[str] = None,
+            room: Any = None,
+            skip_sid: Any = None,
+            callback: Optional[Callable[..., Any]] = None,
+            to: Any = None,
+            ignore_queue: bool = False,
+            **_more: Any,
+        ) -> None:
+            namespace, room = namespace or "/", to or room
             how = emission.current.get()
-            # python-socketio calls back for everybody in one process alone; of one client, wherever it is
-            if kwargs.get("callback") is not None and room is not None and not kwargs.get("ignore_queue"):
-                super().emit(event, data, namespace=namespace, room=room, **kwargs)
-                return
-            is_own = kwargs.pop("ignore_queue", False) or kwargs.get("callback") is not None
+            # a callback for everybody is one process's: as with a message queue, others are only asked for a room
+            is_own = ignore_queue or (callback is not None and (room is None or self._has(room, namespace)))
             siblings = [] if is_own else others()
-            message = {"event": event, "data": data, "namespace": namespace, "room": room}
-            message["skip_sid"] = kwargs.get("skip_sid")
-            if how is not None:
-                message["how"] = (how.policy, how.coalesce)
             # what cannot be told is raised before anybody gets it
-            packed = packet("emit", self.host_id, as_it_is=message) if siblings else b""
-            super().emit(event, data, namespace=namespace, room=room, ignore_queue=True, **kwargs)
-            self._tell(siblings, packed)
+            told = pack("emit", event, data, namespace, room, skip_sid) if siblings else b""
+            super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback)
+            if callback is not None and siblings:
+                number = self._generate_ack_id(room, callback)
+                told = pack("ask", event, data, namespace, room, skip_sid, (os.getpid(), room, number))
+            elif how is not None and siblings:
+                told = pack("emit", event, data, namespace, room, skip_sid, how.policy, how.coalesce)
+            self._tell(siblings, told)
 
-        def _handle_emit(self, message: dict[str, Any]) -> None:
-            as_it_is = message.get("as_it_is")
-            if as_it_is is None:
-                super()._handle_emit(message)
-                return
-            how = as_it_is.pop("how", None)
-            with emission.under(None if how is None else emission.Emission(*how)):
-                super().emit(as_it_is.pop("event"), as_it_is.pop("data"), ignore_queue=True, **as_it_is)
+        def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: Optional[str] = None) -> Any:
+            if self._is_elsewhere(sid, namespace):
+                return self._tell(others(), pack("enter", sid, namespace, room))
+            return super().enter_room(sid, namespace, room, eio_sid=eio_sid)
 
-        def _stock(self) -> Any:
-            """The manager for several processes; while it is alone that for one, which refuses unknown clients."""
-            return super() if others() else super(PubSubManager, self)
+        def leave_room(self, sid: str, namespace: str, room: Any) -> Any:
+            if self._is_elsewhere(sid, namespace):
+                return self._tell(others(), pack("leave", sid, namespace, room))
+            return super().leave_room(sid, namespace, room)
 
-        def enter_room(self, *args: Any, **kwargs: Any) -> Any:
-            return self._stock().enter_room(*args, **kwargs)
+        def close_room(self, room: Any, namespace: Optional[str] = None) -> None:
+            super().close_room(room, namespace or "/")
+            self._tell(others(), pack("close", room, namespace or "/"))
 
-        def leave_room(self, *args: Any, **kwargs: Any) -> Any:
-            return self._stock().leave_room(*args, **kwargs)
+        def can_disconnect(self, sid: str, namespace: str) -> Any:
+            if self._is_elsewhere(sid, namespace):
+                self._tell(others(), pack("disconnect", sid, namespace))
+                return False
+            return super().can_disconnect(sid, namespace)
 
-        def can_disconnect(self, *args: Any, **kwargs: Any) -> Any:
-            return self._stock().can_disconnect(*args, **kwargs)
+        def _has(self, sid: Any, namespace: str) -> bool:
+            members = self.rooms.get(namespace, {}).get(None, {})
+            return isinstance(sid, str) and members.get(sid) is not None
 
-        def _publish(self, data: dict[str, Any]) -> None:
-            siblings = others()
-            if siblings:
-                self._tell(siblings, pickle.dumps(data, protocol=pickle.HIGHEST_PROTOCOL))
+        def _is_elsewhere(self, sid: str, namespace: str) -> bool:
+            """Whether a client that is not here may be another worker's."""
+            return not self._has(sid, namespace) and bool(others())
 
         def _tell(self, siblings: list[int], message: bytes) -> None:
             for pid in siblings:
@@ -113,24 +119,61 @@ def sibling_manager() -> Any:
                     _hangup.tally("sibling_messages_lost")
                     logger.debug("hangup: worker %d was not told something", pid)
 
-        def _listen(self) -> Iterator[dict[str, Any]]:
+        def _listen(self) -> None:
             while True:
                 message = self._inbox.take()
                 if message is None:
                     wait_readable(self._inbox.fileno())
-                else:
-                    yield pickle.loads(message[0])
+                    continue
+                what, *about = pickle.loads(message[0])
+                try:
+                    getattr(self, f"_told_{what}")(*about)
+                except Exception:  # of a handler, or of one message: the next ones are others'
+                    logger.exception("hangup: what another worker said failed here: %s", what)
+
+        def _told_emit(
+            self, event: str, data: Any, namespace: str, room: Any, skip_sid: Any, *how: Optional[str]
+        ) -> None:
+            with emission.under(emission.Emission(*how) if how else None):
+                super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid)
+
+        def _told_ask(
+            self, event: str, data: Any, namespace: str, room: Any, skip_sid: Any, asker: tuple[int, Any, int]
+        ) -> None:
+            pid, *place = asker
+
+            def answer(*arguments: Any) -> None:
+                self._tell([pid], pack("answer", *place, arguments))
+
+            super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=answer)
+
+        def _told_answer(self, room: Any, number: int, arguments: tuple[Any, ...]) -> None:
+            self.trigger_callback(room, number, list(arguments))
+
+        def _told_enter(self, sid: str, namespace: str, room: Any) -> None:
+            if self._has(sid, namespace):
+                super().enter_room(sid, namespace, room)
+
+        def _told_leave(self, sid: str, namespace: str, room: Any) -> None:
+            if self._has(sid, namespace):
+                super().leave_room(sid, namespace, room)
+
+        def _told_close(self, room: Any, namespace: str) -> None:
+            super().close_room(room, namespace)
+
+        def _told_disconnect(self, sid: str, namespace: str) -> None:
+            self.server.disconnect(sid, namespace=namespace, ignore_queue=True)
 
     return SiblingManager
 
 
-def packet(method: str, host_id: str, **more: Any) -> bytes:
-    """A message, as ``PubSubManager`` has them.
+def pack(what: str, *about: Any) -> bytes:
+    """A message.
 
     Raises:
         pickle.PicklingError, TypeError, AttributeError: there is something in it that no other process can be given.
     """
-    return pickle.dumps({"method": method, "host_id": host_id, **more}, protocol=pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((what, *about), protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def wait_readable(number: int) -> None:
