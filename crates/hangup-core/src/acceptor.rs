@@ -252,11 +252,12 @@ impl Acceptor {
     /// `slack`: what must be free besides while others open more and more.
     fn has_room_beyond(&self, slack: u64) -> bool {
         let Ok(lowest) = sys::lowest_free(self.timer.as_fd()) else { return false };
-        let (lowest, limit) = (lowest as u64, table::limit());
-        let used = census::count();
+        let (lowest, limit, used) = (lowest as u64, table::limit(), census::count());
         let outlook = self.outlook(used.unwrap_or(lowest), limit);
-        let reserve = self.reserve.min(limit / 4) + outlook + if outlook > 0 { slack } else { 0 };
-        let reserve = reserve.min(ledger::global().open() as u64);
+        // Of ours, what is open can be waited for; what others will have opened is gone meanwhile.
+        let open = ledger::global().open() as u64;
+        let reserve =
+            self.reserve.min(limit / 4).min(open) + if open * outlook > 0 { outlook + slack } else { 0 };
         match used {
             None => lowest.saturating_add(reserve) < limit,
             Some(used) => {
