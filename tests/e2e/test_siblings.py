@@ -111,7 +111,7 @@ def test_every_client_reaches_its_session(tmp_path: Path, stack: Stack) -> None:
 
 def test_stock_workers_refuse_each_other_s_sessions(tmp_path: Path) -> None:
     """What it is like without."""
-    with serving(tmp_path, GTHREAD, "--threads", "60", HANGUP="off") as server:
+    with serving(tmp_path, GTHREAD, "--threads", "60", "--graceful-timeout", "1", HANGUP="off") as server:
         report = crowd(server.port, 12, POLLING, patience=3)
         assert any("400" in error for error in report["errors"]), report
         assert report["connected"] < 12
