@@ -42,8 +42,10 @@ def routed(application: Application) -> Application:
     @functools.wraps(application)
     def route(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         came_for = environ.pop(CAME_FOR, None)
-        if came_for is None and "EIO=" in environ.get("QUERY_STRING", "") and _passes(environ):
-            return ()
+        if came_for is None and "EIO=" in environ.get("QUERY_STRING", ""):
+            if _passes(environ):
+                return ()
+            came_for = _expected(environ)
         try:
             return application(environ, start_response)
         finally:
@@ -70,6 +72,14 @@ def _passes(environ: dict[str, Any]) -> bool:
     if not is_there:
         _hangup.expect(target, -1)
     return is_there
+
+
+def _expected(environ: dict[str, Any]) -> Optional[bytes]:
+    """Has a session that is to begin here count from now on: of a crowd that comes at once, each would stay."""
+    if secret() is None or "sid=" in environ["QUERY_STRING"]:
+        return None
+    _hangup.expect(os.getpid(), 1)
+    return HANDSHAKE
 
 
 def _least_busy(own: int) -> Optional[int]:
