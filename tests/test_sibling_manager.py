@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 import pytest
-from hangup import _siblings, install, uninstall
+from hangup import _siblings, install, stats, uninstall
 from hangup._siblings.bus import sibling_manager
 
 socketio = pytest.importorskip("socketio")
@@ -57,3 +57,26 @@ def test_each_server_has_a_channel_of_its_own(server: Any) -> None:
     """They do not hear each other."""
     another = socketio.Server(async_mode="threading")
     assert another.manager._kind != server.manager._kind
+
+
+def test_what_a_sibling_is_not_told_is_counted(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at that process, though it is said to serve."""
+    gone = 4_200_000  # more than a pid can be (proc(5), pid_max)
+    monkeypatch.setattr(_siblings._hangup, "loads", lambda: [(gone, 0)])
+    before = stats()["sibling_messages_lost"]
+    server.emit("news", 1)
+    server.close_room("room")
+    assert stats()["sibling_messages_lost"] == before + 2
+
+
+def test_what_cannot_be_told_is_raised_before_anybody_gets_it(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an event that cannot be encoded is."""
+    monkeypatch.setattr(_siblings._hangup, "loads", lambda: [(4_200_000, 0)])
+    sent: list[Any] = []
+    server.manager.connect("a client", "/")
+    monkeypatch.setattr(server, "_send_packet", lambda *packet: sent.append(packet))
+    with pytest.raises((TypeError, AttributeError)):
+        server.emit("news", (number for number in range(3)))
+    assert not sent

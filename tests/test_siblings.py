@@ -231,7 +231,7 @@ def test_a_socket_begins_with_what_was_read_elsewhere() -> None:
 def test_who_has_no_secret_knows_nobody() -> None:
     """Outside of a gunicorn with hangup."""
     assert _siblings.secret() is None
-    assert not passing._passes({"QUERY_STRING": "EIO=4&transport=polling"})
+    assert passing._stays({"QUERY_STRING": "EIO=4&transport=polling"}) == passing.SESSION
 
 
 def test_lines_to_those_that_have_gone_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pytest
 from control_service import EVENTLET, STACKS, SYNC, Service, answers, serve
 from e2e_uvicorn import uvicorn
 from hangup._control import Failed, NobodyAnswers, Refused, Silent, ask, client
+from hangup._control.server import Server
 from hangup._demo.server import wait_until
 from raw_websocket import REQUEST, begin_session, close_code, frame, until
 
@@ -362,3 +363,16 @@ def test_a_uvicorn_answers_from_its_first_native_websocket_on(tmp_path: Path) ->
             assert close_code(peer) == 4005
         with pytest.raises(Failed, match="nobody would take its place"):
             ask(pid, "drain")
+
+
+def test_a_worker_that_ends_does_not_wait_for_its_thread_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread has ended by itself when its listener is closed, instead of when time is up."""
+    before = set(os.listdir("/proc/self/task"))
+    server = Server(None)
+    (thread,) = set(os.listdir("/proc/self/task")) - before
+    assert wait_until(lambda: "poll" in Path(f"/proc/self/task/{thread}/wchan").read_text(), 10)
+    had_ended: list[bool] = []
+    close = server.forget
+    monkeypatch.setattr(server, "forget", lambda: (had_ended.append(server._ended.wait(0)), close()))
+    server.stop()
+    assert had_ended == [True]

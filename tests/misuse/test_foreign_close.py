@@ -13,6 +13,7 @@ from typing import Any
 import hangup
 import pytest
 from hangup import Busy, ClosedHere, OwnershipViolation, SafeSocket
+from hangup._gunicorn.faces import server_class
 
 
 class Stolen:
@@ -262,3 +263,22 @@ def test_close_by_several_threads_at_once_is_one_close() -> None:
         worker.join(20)
     stats = hangup.stats()
     assert stats["closed"] - before["closed"] == stats["adopted"] - before["adopted"] == rounds
+
+
+def test_what_was_detached_is_known_as_such_when_its_number_is_somebody_else_s() -> None:
+    """Its server may ask later than the next client comes."""
+    here, there = socket.socketpair()
+    server = server_class()(here.detach())
+    application = server.application()
+    number = application.detach()
+    os.close(number)
+    next_here, next_there = socket.socketpair()
+    assert number in (next_here.fileno(), next_there.fileno())
+    with there, next_here, next_there:
+        taken = next_here if next_here.fileno() == number else next_there
+        following = server_class()(taken.detach())  # which reserves the number for the server's poller
+        assert following._number != number
+        assert application._is_detached
+        assert server._is_detached
+        following.close()
+        server.close()

@@ -72,17 +72,17 @@ def sibling_manager() -> Any:
         ) -> None:
             namespace, room = namespace or "/", to or room
             how = emission.current.get()
-            # a callback for everybody is one process's: as with a message queue, others are only asked for a room
-            is_own = ignore_queue or (callback is not None and (room is None or self._has(room, namespace)))
-            siblings = [] if is_own else others()
-            # what cannot be told is raised before anybody gets it
-            told = pack("emit", event, data, namespace, room, skip_sid) if siblings else b""
+            # a callback for several rooms, or for everybody, is one process's: a message queue has none either
+            is_elsewhere = callback is None or (isinstance(room, str) and not self._has(room, namespace))
+            siblings = others() if is_elsewhere and not ignore_queue else []
+            told = b""
+            if siblings:  # what cannot be told is raised before anybody gets it
+                what = (event, data, namespace, room, skip_sid)
+                if callback is not None:
+                    told = pack("ask", *what, (os.getpid(), room, self._generate_ack_id(room, callback)))
+                else:
+                    told = pack("emit", *what, *(() if how is None else (how.policy, how.coalesce)))
             super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback)
-            if callback is not None and siblings:
-                number = self._generate_ack_id(room, callback)
-                told = pack("ask", event, data, namespace, room, skip_sid, (os.getpid(), room, number))
-            elif how is not None and siblings:
-                told = pack("emit", event, data, namespace, room, skip_sid, how.policy, how.coalesce)
             self._tell(siblings, told)
 
         def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: Optional[str] = None) -> Any:

@@ -41,11 +41,11 @@ def routed(application: Application) -> Application:
 
     @functools.wraps(application)
     def route(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        came_for = environ.pop(CAME_FOR, None)
+        came_for: Optional[bytes] = environ.pop(CAME_FOR, None)
         if came_for is None and "EIO=" in environ.get("QUERY_STRING", ""):
-            if _passes(environ):
+            came_for = _stays(environ)
+            if came_for is None:
                 return ()
-            came_for = _expected(environ)
         try:
             return application(environ, start_response)
         finally:
@@ -55,38 +55,35 @@ def routed(application: Application) -> Application:
     return route
 
 
-def _passes(environ: dict[str, Any]) -> bool:
-    """Gives a request to the worker whose it is. True if it is there, and its connection has left this worker."""
+def _stays(environ: dict[str, Any]) -> Optional[bytes]:
+    """Gives a request to the worker whose it is. None if it is there, and its connection has left this worker; else
+    what it came for. A session that is to begin is expected where it will: else a crowd that comes at once would all
+    go to the same worker.
+    """
     known, own = secret(), os.getpid()
     if known is None:
-        return False
+        return SESSION
     sid = urllib.parse.parse_qs(environ["QUERY_STRING"]).get("sid", [""])[0]
     if sid:
-        target = owner.owner_of(sid, known)
-        return target is not None and target != own and _pass(environ, target, SESSION)
+        owner_pid = owner.owner_of(sid, known)
+        is_there = owner_pid not in (None, own) and _pass(environ, owner_pid or own, SESSION)
+        return None if is_there else SESSION
     target = _least_busy(own)
-    if target is None:
-        return False
     _hangup.expect(target, 1)
-    is_there = _pass(environ, target, HANDSHAKE)
-    if not is_there:
-        _hangup.expect(target, -1)
-    return is_there
-
-
-def _expected(environ: dict[str, Any]) -> Optional[bytes]:
-    """Has a session that is to begin here count from now on: of a crowd that comes at once, each would stay."""
-    if secret() is None or "sid=" in environ["QUERY_STRING"]:
+    if target == own:
+        return HANDSHAKE
+    if _pass(environ, target, HANDSHAKE):
         return None
-    _hangup.expect(os.getpid(), 1)
+    _hangup.expect(target, -1)
+    _hangup.expect(own, 1)
     return HANDSHAKE
 
 
-def _least_busy(own: int) -> Optional[int]:
-    """Who has fewer sessions than this process, and no more than anybody else; None if nobody has."""
+def _least_busy(own: int) -> int:
+    """Who has the fewest sessions; this process, if nobody has fewer."""
     loads = dict(_hangup.loads())
     least = min(loads, key=lambda pid: loads[pid], default=own)
-    return least if loads.get(least, 0) < loads.get(own, 0) else None
+    return least if loads.get(least, 0) < loads.get(own, 0) else own
 
 
 def _pass(environ: dict[str, Any], target: int, why: bytes) -> bool:
