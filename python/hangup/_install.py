@@ -130,9 +130,8 @@ def take_over_socketio(server: Any) -> None:
         server.manager.__class__ = manager.native(stock)
         server.manager.keep_books()
         server.emit = emission.accepting(server.emit)
-    if (
-        _siblings.secret() is not None and type(server.manager) is manager.native_manager()
-    ):  # no message queue was asked for
+    asks_for_no_queue = type(server.manager) is manager.native_manager()
+    if asks_for_no_queue and _siblings.secret() is not None:
         server.manager.__class__ = manager.native(bus.sibling_manager())
         server.manager.join_siblings()
     slow = getattr(server.manager, "slow_clients", engineio.SlowClients())

@@ -22,7 +22,7 @@ from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .._socket import SafeSocket
-from .._websocket import takeover
+from .._websocket import longpoll, takeover
 from . import CONNECTIONS, owner, secret, send
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
@@ -63,7 +63,7 @@ def _stays(environ: dict[str, Any]) -> Optional[bytes]:
     known, own = secret(), os.getpid()
     if known is None:
         return SESSION
-    sid = urllib.parse.parse_qs(environ["QUERY_STRING"]).get("sid", [""])[0]
+    sid = longpoll.sid_of(environ)
     if sid:
         owner_pid = owner.owner_of(sid, known)
         is_there = owner_pid not in (None, own) and _pass(environ, owner_pid or own, SESSION)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from typing import Any, Callable
-from urllib.parse import parse_qs
 
 from .. import _connection_limit, _hangup
 from . import longpoll, takeover
@@ -51,8 +50,7 @@ def gate(eio: Any) -> Callable[..., Any]:
 
 def begins_session(environ: dict[str, Any]) -> bool:
     """Whether Engine.IO makes a session for this request: it names none."""
-    query = environ.get("QUERY_STRING", "")
-    return environ.get("REQUEST_METHOD") == "GET" and ("sid=" not in query or "sid" not in parse_qs(query))
+    return environ.get("REQUEST_METHOD") == "GET" and not longpoll.sid_of(environ)
 
 
 class Input:

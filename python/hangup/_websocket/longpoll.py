@@ -56,12 +56,16 @@ class Waiting:
 waiting = Waiting()
 
 
+def sid_of(environ: dict[str, Any]) -> str:
+    """The session that a request names; empty if it names none."""
+    query = environ.get("QUERY_STRING", "")
+    return parse_qs(query).get("sid", [""])[0] if "sid=" in query else ""
+
+
 def session_of(eio: Any, environ: dict[str, Any]) -> Any:
     """The live session that this request names; None if there is none."""
-    query = environ.get("QUERY_STRING", "")
-    if "sid=" not in query:
-        return None
-    session = eio.sockets.get(parse_qs(query).get("sid", [""])[0])
+    sid = sid_of(environ)
+    session = eio.sockets.get(sid) if sid else None
     return None if session is None or session.closed else session
 
 
