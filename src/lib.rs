@@ -52,11 +52,11 @@ mod _hangup {
     #[pymodule_export]
     use crate::session_id::session_id;
     #[pymodule_export]
-    use crate::siblings::{expect, loads, Inbox, Line};
+    use crate::siblings::{expect, listening, loads, Inbox, Line};
     #[pymodule_export]
     use crate::socket::{Pin, Socket};
     #[pymodule_export]
-    use crate::websocket::{accept_key, Dispatcher, Turn, WebSocket};
+    use crate::websocket::{accept_key, hand_over, Dispatcher, Turn, WebSocket};
     #[pymodule_export]
     use crate::words::Words;
 }

@@ -83,6 +83,12 @@ pub(crate) fn loads() -> Vec<(u32, u64)> {
     metrics::loads().into_iter().map(|load| (load.pid, load.sessions)).collect()
 }
 
+/// The pids of those that hear what others of the family tell them, this process among them.
+#[pyfunction]
+pub(crate) fn listening() -> Vec<u32> {
+    metrics::listening()
+}
+
 /// A session is sent to a process (1), or begun or given up there (-1).
 #[pyfunction]
 #[pyo3(signature = (pid, change, /))]

@@ -1,6 +1,6 @@
 //! `WebSocket`, and the `Dispatcher` that gives its events to threads or to a hub.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use hangup_core::adopt;
 use hangup_core::ws;
 use hangup_core::ws::{
-    codec, dispatch, Closure, Data, Delivery, Ending, Event, Heartbeat, Offered, OpCode, Pings, Protocol,
-    Settings,
+    codec, dispatch, Beat, Closure, Data, Delivery, Departed, Ending, Event, Heartbeat, Offered, OpCode,
+    Origin, Pings, Protocol, Settings,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::buffer::Payload;
 use crate::errors::to_python;
@@ -193,6 +193,16 @@ fn closure_to_python(py: Python<'_>, closure: Closure) -> PyResult<Bound<'_, PyA
     Ok(("closed", code, reason, cause.name(), received, sent).into_pyobject(py)?.into_any())
 }
 
+/// What `hand_over` returns last: unsent, awaiting a pong, seconds until something is due, received, sent.
+#[derive(FromPyObject)]
+pub(crate) struct Moved(Vec<u8>, bool, f64, u64, u64);
+
+impl Moved {
+    fn beat(&self) -> PyResult<Beat> {
+        Ok(Beat { awaiting_pong: self.1, due_in: seconds(self.2)? })
+    }
+}
+
 #[pyclass(frozen, weakref, module = "hangup._hangup")]
 pub(crate) struct WebSocket(pub(crate) Arc<ws::WebSocket>);
 
@@ -201,8 +211,9 @@ impl WebSocket {
     /// Takes over the descriptor `fd`, whose upgrade was answered; `early`: what was read beyond the request.
     /// Without a dispatcher its events wait for `receive`. `heartbeat`: Engine.IO's (interval, timeout) in seconds, or None for plain messages.
     /// `pings`: the same for plain messages, with ping frames; without a timeout nobody is left for silence.
+    /// `moved`: what `hand_over` returned elsewhere, behind the descriptor and `early`. It is parked.
     #[new]
-    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false, pings=None, tells=false, policy="close"))]
+    #[pyo3(signature = (fd, early, dispatcher, *, max_message, max_queued, stall_limit, close_limit, heartbeat=None, upgrade=false, pings=None, tells=false, policy="close", moved=None))]
     #[allow(clippy::too_many_arguments)] // keywords at the only caller
     fn new(
         py: Python<'_>,
@@ -218,14 +229,20 @@ impl WebSocket {
         pings: Option<(f64, Option<f64>)>,
         tells: bool,
         policy: &str,
+        moved: Option<Moved>,
     ) -> PyResult<Self> {
         let overflow = overflow_of(policy)?;
+        let origin = match &moved {
+            Some(moved) => Origin::Moved(moved.beat()?),
+            None if upgrade => Origin::Upgraded,
+            None => Origin::Begun,
+        };
         let fd = adopt::take_over(fd);
         let protocol = match heartbeat {
             None => Protocol::Plain { pings: pings.map(every).transpose()? },
             Some((interval, timeout)) => Protocol::EngineIo {
                 heartbeat: Heartbeat { interval: seconds(interval)?, timeout: seconds(timeout)? },
-                upgrade,
+                origin,
             },
         };
         let settings = Settings {
@@ -239,7 +256,13 @@ impl WebSocket {
         };
         let dispatcher = dispatcher.map(|dispatcher| Arc::clone(&dispatcher.0));
         // Attached: it takes microseconds, and to come back from a detour costs a thread's turn under the GIL.
-        let started = ws::WebSocket::start(fd, early, settings, dispatcher);
+        let started = match moved {
+            None => ws::WebSocket::start(fd, early, settings, dispatcher),
+            Some(Moved(unsent, _, _, received, sent)) => {
+                let departed = Departed { fd, unhandled: early, unsent, beat: None, received, sent };
+                ws::WebSocket::resume(departed, settings, dispatcher)
+            }
+        };
         started.map(Self).map_err(|error| to_python(py, &error, 0))
     }
 
@@ -326,8 +349,52 @@ impl WebSocket {
         py.detach(|| self.0.close(code, reason));
     }
 
+    /// From now on nobody is given a turn, and the client is not read.
+    fn park(&self) {
+        self.0.park();
+    }
+
+    /// As before `park`.
+    fn unpark(&self) {
+        self.0.unpark();
+    }
+
+    /// Whether it is parked, and nobody has a turn.
+    #[getter]
+    fn is_quiet(&self) -> bool {
+        self.0.is_quiet()
+    }
+
     /// Ends it now: what waits is thrown away.
     fn abort(&self) {
         self.0.end(Ending::Here);
     }
+}
+
+/// Has WebSockets depart that are quiet, at most within `limit` seconds. Of each: its descriptor, which is the caller's, what
+/// the client sent and nobody has handled, and what `moved` takes; None if it ends here, or nothing happened.
+#[pyfunction]
+#[pyo3(signature = (websockets, limit, /))]
+pub(crate) fn hand_over<'py>(
+    py: Python<'py>,
+    websockets: Vec<PyRef<'py, WebSocket>>,
+    limit: f64,
+) -> PyResult<Vec<Option<Bound<'py, PyTuple>>>> {
+    let limit = seconds(limit)?;
+    let sockets: Vec<_> = websockets.iter().map(|websocket| Arc::clone(&websocket.0)).collect();
+    let departed: Vec<_> = py.detach(|| {
+        for socket in &sockets {
+            socket.begin_to_depart();
+        }
+        sockets.iter().map(|socket| socket.depart(limit)).collect()
+    });
+    departed.into_iter().map(|one| one.map(|departed| departed_to_python(py, departed)).transpose()).collect()
+}
+
+fn departed_to_python(py: Python<'_>, departed: Departed) -> PyResult<Bound<'_, PyTuple>> {
+    let Departed { fd, unhandled, unsent, beat, received, sent } = departed;
+    let (awaiting_pong, due_in) =
+        beat.map_or((false, 0.0), |beat| (beat.awaiting_pong, beat.due_in.as_secs_f64()));
+    let moved = (PyBytes::new(py, &unsent), awaiting_pong, due_in, received, sent);
+    (fd.into_raw_fd(), PyBytes::new(py, &unhandled), moved).into_pyobject(py)
 }

@@ -11,8 +11,8 @@ import pytest
 engineio = pytest.importorskip("engineio")
 
 from hangup._websocket import gate  # noqa: E402
-from hangup._websocket.engineio import id_maker  # noqa: E402
 from hangup._websocket.outlet import outlet_class  # noqa: E402
+from hangup._websocket.sessions import id_maker  # noqa: E402
 
 
 def test_ids_are_as_stock_makes_them() -> None:

@@ -72,6 +72,8 @@ OWN_OBJECTS = {
     ("flask.py", "response", "status_code"),
     ("tasks.py", "socket", "last_ping"),  # the state that an engineio.Socket has its transport keep:
     ("engineio.py", "socket", "upgrading"),  # here we are its transport
+    ("moves.py", "socket", "session"),  # here it goes on in another process
+    ("belongings.py", "session", "closed"),
     ("commands.py", "lexer", "whitespace_split"),  # the doctor's own shlex
     ("commands.py", "lexer", "commenters"),
 }

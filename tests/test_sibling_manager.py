@@ -56,13 +56,13 @@ def test_alone_it_refuses_clients_that_it_does_not_know(server: Any) -> None:
 def test_each_server_has_a_channel_of_its_own(server: Any) -> None:
     """They do not hear each other."""
     another = socketio.Server(async_mode="threading")
-    assert another.manager._kind != server.manager._kind
+    assert another.manager.kind != server.manager.kind
 
 
 def test_what_a_sibling_is_not_told_is_counted(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens at that process, though it is said to serve."""
     gone = 4_200_000  # more than a pid can be (proc(5), pid_max)
-    monkeypatch.setattr(_siblings._hangup, "loads", lambda: [(gone, 0)])
+    monkeypatch.setattr(_siblings._hangup, "listening", lambda: [gone])
     before = stats()["sibling_messages_lost"]
     server.emit("news", 1)
     server.close_room("room")
@@ -73,7 +73,7 @@ def test_what_cannot_be_told_is_raised_before_anybody_gets_it(
     server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an event that cannot be encoded is."""
-    monkeypatch.setattr(_siblings._hangup, "loads", lambda: [(4_200_000, 0)])
+    monkeypatch.setattr(_siblings._hangup, "listening", lambda: [4_200_000])
     sent: list[Any] = []
     server.manager.connect("a client", "/")
     monkeypatch.setattr(server, "_send_packet", lambda *packet: sent.append(packet))

@@ -34,8 +34,10 @@ __all__ = [
     "drain",
     "expect",
     "found_family",
+    "hand_over",
     "hang_up",
     "join_family",
+    "listening",
     "loads",
     "metrics_table",
     "objection",
@@ -344,6 +346,18 @@ class Line:
 def loads() -> list[tuple[int, int]]:
     """Pid and number of sessions of each process of the family that serves."""
 
+def listening() -> list[int]:
+    """The pids of the processes that hear what others of their family tell them: those that serve, and those that leave
+    and are not gone.
+    """
+
+def hand_over(websockets: list[WebSocket], limit: float, /) -> list[tuple[int, bytes, _Moved] | None]:
+    """Has WebSockets that are quiet go, so that another process can go on with them; at most within ``limit`` seconds.
+
+    Of each its descriptor, which is the caller's, what the client sent and nobody has handled, and what ``moved`` takes
+    (:class:`WebSocket`); None if it ends here, or nothing happened.
+    """
+
 def expect(pid: int, change: int, /) -> None:
     """A session is sent to a process (1), or begun or given up there (-1)."""
 
@@ -434,6 +448,8 @@ class Group:
     def discard(self, mailbox: Mailbox, /) -> bool:
         """False if it was not there."""
 
+#: Unsent, awaiting a pong, seconds until a ping or a pong is due, received, sent.
+_Moved: TypeAlias = tuple[bytes, bool, float, int, int]
 _Outcome: TypeAlias = Literal["sent", "queued", "gone", "dropped", "refused", "overflowed"]
 
 @final
@@ -479,6 +495,7 @@ class WebSocket:
         pings: tuple[float, float | None] | None = None,
         tells: bool = False,
         policy: str = "close",
+        moved: _Moved | None = None,
     ) -> WebSocket:
         """Takes over the descriptor ``fd``, whose upgrade was answered; ``early``: what was read beyond the request.
 
@@ -486,7 +503,8 @@ class WebSocket:
         Engine.IO's (interval, timeout), or None for plain messages; ``upgrade``: its session was polling. ``pings``:
         (interval, timeout) of ping frames, for plain messages; without a timeout nobody is left for silence.
         ``policy``: ``close``, ``drop_oldest``, ``drop_newest`` or ``block``, for a ``Message`` without room. ``tells``:
-        has the dispatcher's ``told`` name it when there is room that was waited for, and at its end.
+        has the dispatcher's ``told`` name it when there is room that was waited for, and at its end. ``moved``: what
+        :func:`hand_over` returned last of it, in another process; it is parked then.
         """
 
     @property
@@ -535,6 +553,16 @@ class WebSocket:
 
         For a WebSocket without a dispatcher, or whose turns are left to it (``Turn.leave``): then ``limit`` is 0.
         """
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is parked, and nobody has a turn."""
+
+    def park(self) -> None:
+        """From now on nobody is given a turn, and the client is not read. Who has a turn keeps it."""
+
+    def unpark(self) -> None:
+        """As before :meth:`park`."""
 
     def close(self, code: int = 1000, reason: str = "", /) -> None:
         """Closes after what waits was sent; with 1006 the stream ends without a close frame. Never waits."""

@@ -101,7 +101,7 @@ def take_over_socketio(server: Any) -> None:
     from importlib.metadata import version
 
     from ._siblings import bus
-    from ._websocket import emission, engineio, gate, manager, packets, tasks
+    from ._websocket import emission, engineio, gate, manager, packets, sessions, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
     mode = _mode.mode()
@@ -116,9 +116,9 @@ def take_over_socketio(server: Any) -> None:
         _status.record("socketio", state="stock", reason=reason, **facts)
         return
     eio = server.eio
-    if isinstance(eio.sockets, engineio.Sessions):
+    if isinstance(eio.sockets, sessions.Sessions):
         return
-    eio.sockets = engineio.Sessions(eio.sockets)
+    eio.sockets = sessions.Sessions(eio.sockets)
     _sessions.know(server)
     if engineio.is_async(eio):
         eio._async = {**eio._async, "websocket": _sessions.noting(eio._async["websocket"])}
@@ -135,12 +135,12 @@ def take_over_socketio(server: Any) -> None:
         server.manager.__class__ = manager.native(bus.sibling_manager())
         server.manager.join_siblings()
     slow = getattr(server.manager, "slow_clients", engineio.SlowClients())
-    eio._async = engineio.parts(eio._async, eio.async_mode, _remember_request, slow)
+    eio._async = engineio.parts(eio._async, eio.async_mode, remember_request, slow)
     eio.start_background_task = tasks.starter(eio.start_background_task, eio, eio.async_mode)
     eio.send_packet = engineio.sender(eio)
     server._send_packet = engineio.packet_sender(server)
     eio.handle_request = gate.gate(eio)
-    eio.generate_id = engineio.id_maker(eio)
+    eio.generate_id = sessions.id_maker(eio)
     if issubclass(server.packet_class, sys.modules["socketio.packet"].Packet):
         server.packet_class = packets.checked(
             packets.searching(server.packet_class), int(eio.max_http_buffer_size)
@@ -150,9 +150,12 @@ def take_over_socketio(server: Any) -> None:
     _status.record("socketio", state="on", reason="", async_mode=eio.async_mode, **facts)
 
 
-def start_siblings() -> None:
+def start_siblings(host: Any) -> None:
     """Has python-socketio's servers listen to siblings from now on, not only from their first client on: what a
     worker has open does not depend on whether it had one.
+
+    Args:
+        host: a :class:`._siblings.moves.Host`.
     """
     from ._siblings import bus
 
@@ -160,9 +163,10 @@ def start_siblings() -> None:
         if isinstance(server.manager, bus.sibling_manager()) and not server.manager_initialized:
             server.manager_initialized = True
             server.manager.initialize()
+            server.manager.moves.host = host
 
 
-def _remember_request(environ: dict[str, Any]) -> None:
+def remember_request(environ: dict[str, Any]) -> None:
     """Has its Flask application, if it is one (of Flask-SocketIO), remember what it makes of a connection's request."""
     from ._websocket import contexts, routes
 
@@ -318,6 +322,25 @@ def guard_gunicorn(server: Any) -> None:
     server.log.info("hangup: guarding the connections of %s", facts["worker"])
     if server.cfg.is_ssl:
         server.log.warning("hangup: TLS listeners: connections are served stock")
+
+
+def tell_workers_of_the_end(server: Any) -> None:
+    """Has workers know whether gunicorn's arbiter ends, or replaces them.
+
+    Args:
+        server: the ``Arbiter``, in its ``on_starting`` hook.
+    """
+    from ._gunicorn import websockets
+
+    stop = server.stop
+
+    @functools.wraps(stop)
+    def stopping(*args: Any, **kwargs: Any) -> Any:
+        websockets.stops()
+        return stop(*args, **kwargs)
+
+    websockets.started()
+    server.stop = stopping
 
 
 def keep_beside(server: Any, beside: Any) -> None:

@@ -26,7 +26,7 @@ from typing import Any, Callable, Optional
 from . import _connection_limit, _endpoints, _hangup, _routes, _siblings
 from ._control import server as control
 from ._gunicorn.websockets import reloaded
-from ._install import attach, guard_gunicorn, keep_beside
+from ._install import attach, guard_gunicorn, keep_beside, tell_workers_of_the_end
 from ._mode import OFF, ON, mode
 
 __all__ = [
@@ -58,6 +58,7 @@ def on_starting(server: Any) -> None:
     except ValueError as error:
         raise SystemExit(f"hangup: {error}") from None
     guard_gunicorn(server)
+    tell_workers_of_the_end(server)
 
 
 def on_reload(server: Any) -> None:

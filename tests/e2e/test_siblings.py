@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from crowded_app import APP
@@ -24,52 +24,12 @@ from hangup._demo.server import wait_until
 from hangup.testing import connect
 from javascript import require_node
 from journal_app import JS
+from several_workers import GEVENT, GTHREAD, OLDER, SYNC, WORKERS, Stack, serving
 
 socketio = pytest.importorskip("socketio")
 pytest.importorskip("flask_socketio")
 
-WORKERS = 4
 POLLING, UPGRADE, WEBSOCKET = ["polling"], ["polling", "websocket"], ["websocket"]
-
-
-class Stack(NamedTuple):
-    """A worker class, its arguments, and the gunicorn that has it."""
-
-    worker: str
-    mode: str
-    version: str
-    arguments: tuple[str, ...] = ()
-
-
-GTHREAD = Stack("gthread", "threading", "27.0.1", ("--threads", "8"))
-GEVENT = Stack("gevent", "gevent", "27.0.1")
-SYNC = Stack("sync", "threading", "27.0.1")
-OLDER = [
-    Stack("gthread", "threading", "21.2.0", ("--threads", "8")),
-    Stack("gthread", "threading", "23.0.0", ("--threads", "2", "--preload")),
-    Stack("gevent", "gevent", "21.2.0"),
-    Stack("gevent_pywsgi", "gevent", "27.0.1"),
-    Stack("eventlet", "eventlet", "21.2.0"),
-    Stack("sync", "threading", "21.2.0"),
-]
-
-
-@contextlib.contextmanager
-def serving(tmp_path: Path, stack: Stack, *arguments: str, **env: str) -> Iterator[Gunicorn]:
-    """A gunicorn whose workers all serve."""
-    pytest.importorskip(stack.mode if stack.mode != "threading" else "socketio")
-    given = ("-k", stack.worker, *stack.arguments, "-w", str(WORKERS), *arguments)
-    configuration = ("-c", "python:hangup.gunicorn")
-    with gunicorn(
-        tmp_path, *configuration, *given, app=APP, version=stack.version, MODE=stack.mode, **env
-    ) as server:
-        assert wait_until(lambda: server.log.count("Booting worker") == WORKERS, 20), server.log
-        server.ask()
-        if env.get("HANGUP") != "off":
-            assert wait_until(lambda: len(metrics.read(server.process.pid).serving) == WORKERS, 20), (
-                server.log
-            )
-        yield server
 
 
 def crowd(
@@ -103,7 +63,7 @@ def is_served(report: dict[str, Any], count: int, echoes: int = 5) -> None:
 )
 def test_every_client_reaches_its_session(tmp_path: Path, stack: Stack) -> None:
     """Whatever its transport, and everybody hears an emit of anybody."""
-    with serving(tmp_path, stack) as server:
+    with serving(tmp_path, stack, APP) as server:
         for transports in (POLLING, UPGRADE, WEBSOCKET):
             is_served(crowd(server.port, 60, transports), 60)
         assert "Traceback" not in server.log
@@ -111,7 +71,9 @@ def test_every_client_reaches_its_session(tmp_path: Path, stack: Stack) -> None:
 
 def test_stock_workers_refuse_each_other_s_sessions(tmp_path: Path) -> None:
     """What it is like without."""
-    with serving(tmp_path, GTHREAD, "--threads", "60", "--graceful-timeout", "1", HANGUP="off") as server:
+    with serving(
+        tmp_path, GTHREAD, APP, "--threads", "60", "--graceful-timeout", "1", HANGUP="off"
+    ) as server:
         report = crowd(server.port, 12, POLLING, patience=3)
         assert any("400" in error for error in report["errors"]), report
         assert report["connected"] < 12
@@ -167,7 +129,7 @@ def answers(port: int) -> bool:
 
 def test_behind_a_proxy_that_keeps_its_connections(tmp_path: Path) -> None:
     """One of them carries requests about one session after the other: it goes from worker to worker."""
-    with serving(tmp_path, GTHREAD) as server, nginx(tmp_path, server.port) as port:
+    with serving(tmp_path, GTHREAD, APP) as server, nginx(tmp_path, server.port) as port:
         for transports in (POLLING, UPGRADE, WEBSOCKET):
             is_served(crowd(port, 60, transports), 60)
         assert "Traceback" not in server.log
@@ -179,7 +141,7 @@ def test_behind_a_proxy_that_keeps_its_connections(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_four_hundred_at_once(tmp_path: Path) -> None:
     """Directly, and through a proxy."""
-    with serving(tmp_path, GTHREAD) as server, nginx(tmp_path, server.port) as port:
+    with serving(tmp_path, GTHREAD, APP) as server, nginx(tmp_path, server.port) as port:
         for transports in (POLLING, UPGRADE, WEBSOCKET):
             is_served(crowd(server.port, 400, transports), 400)
             is_served(crowd(port, 400, transports), 400)
@@ -208,7 +170,7 @@ def ask(
 
 def test_a_kept_connection_goes_from_worker_to_worker(tmp_path: Path) -> None:
     """With long bodies, and those in chunks; and what is none of Engine.IO is answered by whoever has it."""
-    with serving(tmp_path, GTHREAD, "--keep-alive", "20") as server:
+    with serving(tmp_path, GTHREAD, APP, "--keep-alive", "20") as server:
         first = HTTPConnection("127.0.0.1", server.port, timeout=10)
         sids = [handshake(first) for _ in range(2 * WORKERS)]
         for sid in sids:
@@ -243,7 +205,7 @@ def passed(server: Gunicorn) -> int:
 
 def test_a_forged_id_goes_nowhere(tmp_path: Path) -> None:
     """It is answered where it came to: 400."""
-    with serving(tmp_path, GTHREAD) as server:
+    with serving(tmp_path, GTHREAD, APP) as server:
         connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
         sid = handshake(connection)
         before = passed(server)
@@ -273,7 +235,7 @@ def client_of(port: int, transports: list[str]) -> Any:
 
 def test_rooms_calls_and_disconnects_reach_everybody(tmp_path: Path) -> None:
     """As with one of python-socketio's managers for message queues."""
-    with serving(tmp_path, GTHREAD) as server, contextlib.ExitStack() as ended:
+    with serving(tmp_path, GTHREAD, APP) as server, contextlib.ExitStack() as ended:
         clients = [client_of(server.port, WEBSOCKET) for _ in range(2 * WORKERS)]
         said: collections.Counter[int] = collections.Counter()
         gone: set[int] = set()
@@ -303,7 +265,7 @@ def test_rooms_calls_and_disconnects_reach_everybody(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_killed_takes_only_its_own_along(tmp_path: Path) -> None:
     """The others' clients go on, the others' ids are valid, and whoever comes back is served."""
-    with serving(tmp_path, GTHREAD) as server, contextlib.ExitStack() as ended:
+    with serving(tmp_path, GTHREAD, APP) as server, contextlib.ExitStack() as ended:
         clients = [client_of(server.port, WEBSOCKET) for _ in range(2 * WORKERS)]
         gone: set[int] = set()
         for number, client in enumerate(clients):
@@ -330,7 +292,7 @@ def test_a_worker_that_is_killed_takes_only_its_own_along(tmp_path: Path) -> Non
 
 def test_a_client_that_leaves_while_it_is_passed_leaves_nothing(tmp_path: Path) -> None:
     """Neither descriptors nor sessions that are expected for ever."""
-    with serving(tmp_path, GTHREAD) as server:
+    with serving(tmp_path, GTHREAD, APP) as server:
         for _ in range(200):
             with connect(("127.0.0.1", server.port)) as client:
                 client.sendall(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hangup_core::ws::codec::{Decoder, Incoming, Violation, MAX_FRAGMENTS};
 use hangup_core::ws::engine_io::{EngineIo, Step};
-use hangup_core::ws::Heartbeat;
+use hangup_core::ws::{Heartbeat, Origin};
 use proptest::prelude::*;
 
 const LIMIT: usize = 2_000;
@@ -17,10 +17,19 @@ struct Outcome {
     violation: Option<Violation>,
 }
 
-/// Feeds `stream` in pieces of the given sizes, repeated, and gives the messages to Engine.IO.
-fn outcome(stream: &[u8], pieces: &[usize], upgrade: bool) -> Outcome {
+fn origin(upgrade: bool) -> Origin {
+    if upgrade {
+        Origin::Upgraded
+    } else {
+        Origin::Begun
+    }
+}
+
+/// Feeds `stream` in pieces of the given sizes, repeated, and gives the messages to Engine.IO. `moves`: each piece goes to
+/// another decoder, behind what the one before had not finished.
+fn outcome(stream: &[u8], pieces: &[usize], upgrade: bool, moves: bool) -> Outcome {
     let second = Duration::from_secs(1);
-    let mut machine = EngineIo::new(Heartbeat { interval: second, timeout: second }, upgrade);
+    let mut machine = EngineIo::new(Heartbeat { interval: second, timeout: second }, origin(upgrade));
     let mut decoder = Decoder::new(LIMIT);
     let mut outcome = Outcome { incoming: Vec::new(), steps: Vec::new(), violation: None };
     let mut sizes = pieces.iter().cycle();
@@ -33,6 +42,13 @@ fn outcome(stream: &[u8], pieces: &[usize], upgrade: bool) -> Outcome {
         if let Err(violation) = fed {
             outcome.violation = Some(violation);
             break;
+        }
+        if moves {
+            let unfinished = decoder.unfinished();
+            decoder = Decoder::new(LIMIT);
+            decoder
+                .feed(&unfinished, &mut |one| panic!("{one:?} was complete"))
+                .expect("what was taken before");
         }
     }
     for incoming in &outcome.incoming {
@@ -106,9 +122,10 @@ proptest! {
         pieces in prop::collection::vec(1_usize..60, 1..8),
         upgrade in any::<bool>(),
     ) {
-        let whole = outcome(&stream, &[usize::MAX], upgrade);
-        prop_assert_eq!(&outcome(&stream, &pieces, upgrade), &whole);
-        prop_assert_eq!(&outcome(&stream, &[1], upgrade), &whole);
+        let whole = outcome(&stream, &[usize::MAX], upgrade, false);
+        prop_assert_eq!(&outcome(&stream, &pieces, upgrade, false), &whole);
+        prop_assert_eq!(&outcome(&stream, &pieces, upgrade, true), &whole);
+        prop_assert_eq!(&outcome(&stream, &[1], upgrade, false), &whole);
     }
 
     #[test]
@@ -123,7 +140,7 @@ proptest! {
         deaf in any::<bool>(),
     ) {
         let mut machine = EngineIo::new(
-            Heartbeat { interval: Duration::ZERO, timeout: Duration::ZERO }, upgrade,
+            Heartbeat { interval: Duration::ZERO, timeout: Duration::ZERO }, origin(upgrade),
         );
         let mut is_open = !upgrade;
         for message in messages {

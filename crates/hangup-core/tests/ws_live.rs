@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use common::ws::{begin, end, next, settings, start, text, Client};
 use common::{alone, open_numbers, reset, wait_until, PATIENCE};
-use hangup_core::ws::{Ending, Event, Heartbeat, Offered, Protocol, Settings, WebSocket};
+use hangup_core::ws::{Ending, Event, Heartbeat, Offered, Origin, Protocol, Settings, WebSocket};
 use tungstenite::Message;
 
 fn engine_io(interval: u64, timeout: u64, upgrade: bool) -> Settings {
     let heartbeat =
         Heartbeat { interval: Duration::from_millis(interval), timeout: Duration::from_millis(timeout) };
-    Settings { protocol: Protocol::EngineIo { heartbeat, upgrade }, ..settings() }
+    let origin = if upgrade { Origin::Upgraded } else { Origin::Begun };
+    Settings { protocol: Protocol::EngineIo { heartbeat, origin }, ..settings() }
 }
 
 #[test]

@@ -110,7 +110,8 @@ class Drain:
 
     def _look(self) -> None:
         """Those who are there, and still come: each gets its moment."""
-        for serial, native in websockets().items():
+        is_departing = getattr(self._worker, "is_departing", False)  # they may go on elsewhere
+        for serial, native in () if is_departing else websockets().items():
             self._will_close(serial, functools.partial(native.close, *self._ending))
         for _, sid, session in _sessions.polling():
             # A poll is a request that would last as long as the client likes.

@@ -1,38 +1,55 @@
 """The native WebSockets of a gunicorn worker: their line in the access log, and their end with the worker's.
 
 Promised
-    A worker that leaves (TERM, ``max_requests``, HUP) tells every client as soon as it accepts no more, so that
-    they come back to another one: with 1001, or 1012 if it is being replaced by a reload. It waits for their
-    ``disconnect`` handlers at most :data:`DRAIN` seconds.
+    The Socket.IO clients of a worker that leaves while others stay, or come (TERM, ``max_requests``, HUP), go on in
+    another worker and notice nothing (:mod:`.._siblings.departure`). Those who cannot, and all others, are told with
+    1012, at moments spread over :data:`SPREAD` seconds, so that they do not all come back at once. When the master
+    ends, everybody is told at once, with 1001. The worker waits for their ``disconnect`` handlers at most
+    :data:`DRAIN` seconds.
 """
 
 from __future__ import annotations
 
 import datetime
 import mmap
+import random
 import time
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
-from .. import _hangup
+from .. import _hangup, _siblings
 from .._control import draining
 from .._control.connections import websockets
 from .._logs.text import escape
+from .._siblings import departure
 from .._websocket import dispatch, plain
 from .base import Worker
 
 #: Seconds for which a worker that leaves waits for the handlers of its WebSockets.
 DRAIN = 4.0
+#: Seconds over which the ends of those are spread who come back to other workers.
+SPREAD = 3.0
 #: RFC 6455 section 7.4.1, and the registry of section 11.7.
 GOING_AWAY, SERVICE_RESTART = 1001, 1012
 
-#: How many reloads the master has seen, in memory that it shares with its workers.
-_reloads = mmap.mmap(-1, 1)
+#: How many reloads the master has seen, and whether it ends: in memory that it shares with its workers.
+_told = mmap.mmap(-1, 2)
+_RELOADS, _STOPS = 0, 1
 
 
 def reloaded() -> None:
     """In the master: the workers there are will be replaced."""
-    _reloads[0] = (_reloads[0] + 1) % 256
+    _told[_RELOADS] = (_told[_RELOADS] + 1) % 256
+
+
+def stops() -> None:
+    """In the master: it ends, and its workers with it."""
+    _told[_STOPS] = 1
+
+
+def started() -> None:
+    """In the master: it has begun, or goes on."""
+    _told[_STOPS] = 0
 
 
 class WebSocketWorker(Worker):
@@ -45,8 +62,23 @@ class WebSocketWorker(Worker):
     _reloads_at_birth = 0
 
     def init_process(self) -> None:
-        self._reloads_at_birth = _reloads[0]
+        self._reloads_at_birth = _told[_RELOADS]
         super().init_process()
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a reload has others come in its place."""
+        return bool(_told[_RELOADS] != self._reloads_at_birth)
+
+    @property
+    def accepts_sessions(self) -> bool:
+        """Whether it takes in sessions of workers that leave."""
+        return self._alive and not self.is_replaced and not _told[_STOPS]
+
+    @property
+    def is_departing(self) -> bool:
+        """Whether sessions may leave it still."""
+        return self._alive or departure.is_under_way()
 
     @property
     def alive(self) -> bool:
@@ -59,8 +91,17 @@ class WebSocketWorker(Worker):
         _hangup.announce(value)
         if not value:
             self.stop_accepting()
+            self._depart()
         if not value and not self.accepts_while_leaving:
             self.close_websockets()
+
+    def _depart(self) -> None:
+        """Has the sessions go to other workers: those that there are, or those that a reload starts."""
+        if _told[_STOPS] or _siblings.secret() is None:
+            return
+        drain = draining.current()
+        seconds = self.cfg.graceful_timeout if drain is None else drain.deadline - drain.now()
+        departure.begin(seconds, self.cfg.workers if self.is_replaced else 0)
 
     def stop_accepting(self) -> None:
         """The worker begins to leave."""
@@ -70,11 +111,12 @@ class WebSocketWorker(Worker):
         return False
 
     def close_websockets(self) -> None:
-        """Begins the close handshake with every client, unless a drain does it one by one."""
-        drain = draining.current()
-        if drain is not None and not drain.is_over:
-            return
-        code = SERVICE_RESTART if _reloads[0] != self._reloads_at_birth else GOING_AWAY
+        """Begins the close handshake with every client, if the master ends: nobody is there to come back to."""
+        if _told[_STOPS]:
+            self._close_all(GOING_AWAY)
+
+    @staticmethod
+    def _close_all(code: int) -> None:
         for dispatcher in dispatch.started():
             dispatcher.close_all(code)
         plain.close_all(code)
@@ -89,22 +131,58 @@ class WebSocketWorker(Worker):
                 drain.leave()
 
     def _end_websockets(self) -> None:
+        while departure.is_under_way() and not _told[_STOPS]:
+            self._wait()
         drain = draining.current()
         while drain is not None and not drain.is_over and websockets():
-            self.pause(0.01)
-        self.close_websockets()  # those that arrived since
+            self._wait()
+        if not _told[_STOPS]:
+            self._close_one_by_one()
+        self._close_all(GOING_AWAY if _told[_STOPS] else SERVICE_RESTART)  # those that arrived since
         deadline = time.monotonic() + DRAIN
         while any(dispatcher.connections() for dispatcher in dispatch.started()):
             if time.monotonic() > deadline:
                 break
-            self.pause(0.01)
+            self._wait()
+
+    def _close_one_by_one(self) -> None:
+        began = time.monotonic()
+        moments = {serial: began + random.uniform(0.0, SPREAD) for serial in websockets()}
+        while moments and not _told[_STOPS]:
+            there, now = websockets(), time.monotonic()
+            for serial in [serial for serial, moment in moments.items() if moment <= now]:
+                del moments[serial]
+                if serial in there:
+                    there[serial].close(SERVICE_RESTART)
+            self._wait()
+
+    def _wait(self) -> None:
+        self.notify()  # or the master takes it for dead
+        self.pause(0.01)
 
     def pause(self, seconds: float) -> None:
         """Waits without blocking a hub."""
         time.sleep(seconds)
 
 
-def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, str], None]:
+class OnEnd:
+    """What is called at the end of an upgraded connection.
+
+    Attributes:
+        began: when that was, for the worker where it goes on.
+    """
+
+    def __init__(self, began: datetime.datetime, write: Callable[[int, int, int, str], None]) -> None:
+        self.began = began
+        self._write = write
+
+    def __call__(self, code: int, received: int, sent: int, cause: str) -> None:
+        self._write(code, received, sent, cause)
+
+
+def logs_end(
+    worker: Any, environ: dict[str, Any], began: Optional[datetime.datetime] = None
+) -> Callable[[int, int, int, str], None]:
     """What writes the access-log line of an upgraded connection when it is over.
 
     The line is the one of ``access_log_format``, with status 101, the bytes sent and the time until the end,
@@ -117,7 +195,7 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
     is_stock = type(log).access is glogging.Logger.access
     if is_stock and not getattr(log, "access_log_enabled", True):  # since gunicorn 25
         return _no_log
-    began = datetime.datetime.now()
+    since = datetime.datetime.now() if began is None else began
     line = {key: escape(value) for key, value in environ.items() if isinstance(value, str)}
 
     def on_end(code: int, received: int, sent: int, cause: str) -> None:
@@ -125,7 +203,7 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
             status="101 Switching Protocols", sent=sent, headers=[("Upgrade", "websocket")]
         )
         request = SimpleNamespace(headers=[])
-        lasted = datetime.datetime.now() - began
+        lasted = datetime.datetime.now() - since
         if not is_stock:
             log.access(response, request, line, lasted)
             return
@@ -135,7 +213,7 @@ def logs_end(worker: Any, environ: dict[str, Any]) -> Callable[[int, int, int, s
         )
         log.access_log.info(worker.cfg.access_log_format + ending, atoms)
 
-    return on_end
+    return OnEnd(since, on_end)
 
 
 def _no_log(_code: int, _received: int, _sent: int, _cause: str) -> None:

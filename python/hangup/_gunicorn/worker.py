@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional
 from .. import _diagnostics, _hangup, _install, _reports, _siblings
 from .._control import server as control
 from .._siblings.arrivals import HubListener, PassedListener
+from .._siblings.moves import Host
 from .._siblings.passing import routed
 from .._websocket import longpoll
 from .base import Worker
@@ -54,7 +55,7 @@ class GuardedWorker(WebSocketWorker):
             self.log.warning("hangup: worker %d serves its own clients alone: %s", os.getpid(), error)
             return
         if "socketio" in sys.modules:
-            _install.start_siblings()
+            _install.start_siblings(Host(lambda: self.accepts_sessions, functools.partial(logs_end, self)))
         self.sockets = [*self.sockets, self.passed]
         if hasattr(self, "wait_fds"):  # what a sync worker waits for
             self.wait_fds.insert(0, self.passed)

@@ -57,9 +57,9 @@ def inbox(kind: bytes) -> Any:
 
 
 def others() -> list[int]:
-    """The pids of those that serve, without the calling process."""
+    """The pids of those that hear what is told, also while they leave; without the calling process."""
     own = os.getpid()
-    return [pid for pid, _ in _hangup.loads() if pid != own]
+    return [pid for pid in _hangup.listening() if pid != own]
 
 
 def send(pid: int, kind: bytes, data: bytes, fd: int = -1) -> bool:
@@ -93,10 +93,10 @@ def _line(pid: int, kind: bytes, is_kept: bool) -> Any:
 
 
 def _forget_the_dead(but: int) -> None:
-    """Closes the lines to those that serve no more: workers come and go for as long as their master lives."""
-    serving = {but, *others()}
+    """Closes the lines to those that are gone: workers come and go for as long as their master lives."""
+    listening = {but, os.getpid(), *others()}
     for known in list(_lines):
-        if known[0] not in serving:
+        if known[0] not in listening:
             _lines.pop(known, None)
 
 

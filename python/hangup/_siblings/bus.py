@@ -11,7 +11,8 @@ How
     A ``socketio.Manager``, behind which the native one stands, in each worker (names used: socketio/manager.py,
     5.10.0 to 5.18.1); what it does for its own clients it tells the others. It is none of python-socketio's managers
     for message queues, which test clients refuse. Messages are pickled: whoever may send one is the same user, who
-    could as well read this process's memory.
+    could as well read this process's memory. What is for one client that is here is told nobody, unless its own room
+    has guests elsewhere. Clients move from worker to worker: see :mod:`.moves`.
 
 Not promised
     Other masters, and processes that are no workers, such as Celery's: those need a message queue. A worker that begins
@@ -25,11 +26,15 @@ import itertools
 import logging
 import os
 import pickle
+import threading
 from typing import Any, Callable, Optional
 
 from .. import _hangup
 from .._websocket import emission
-from . import MESSAGES, inbox, others, send
+from . import MESSAGES, inbox, others, owner, secret, send
+from .gate import Gate
+from .moves import Moves
+from .order import Order, Stamp
 
 logger = logging.getLogger("hangup")
 #: Of an application's servers, which all workers make in the same order.
@@ -46,13 +51,21 @@ def sibling_manager() -> Any:
 
         def join_siblings(self) -> None:
             """What a manager that there is already needs besides."""
-            self._kind = MESSAGES + b" %d" % next(_numbers)
+            self.kind = MESSAGES + b" %d" % next(_numbers)
             self._inbox: Any = None
+            self._begin()
+
+        def _begin(self) -> None:
+            self.gate, self.order, self.moves = Gate(), Order(), Moves(self)
+            #: Own rooms of clients that clients of other workers are in: namespace and sid.
+            self.guests: set[tuple[str, str]] = set()
+            self._telling = threading.Lock()
 
         def initialize(self) -> None:
             super().initialize()
+            self._begin()  # with the locks of this process's hub
             try:
-                self._inbox = inbox(self._kind)
+                self._inbox = inbox(self.kind)
             except OSError as error:
                 logger.warning("hangup: worker %d is not told what others emit: %s", os.getpid(), error)
                 return
@@ -71,39 +84,58 @@ def sibling_manager() -> Any:
             **_more: Any,
         ) -> None:
             namespace, room = namespace or "/", to or room
-            how = emission.current.get()
-            # a callback for several rooms, or for everybody, is one process's: a message queue has none either
-            is_elsewhere = callback is None or (isinstance(room, str) and not self._has(room, namespace))
-            siblings = others() if is_elsewhere and not ignore_queue else []
-            told = b""
-            if siblings:  # what cannot be told is raised before anybody gets it
-                what = (event, data, namespace, room, skip_sid)
-                if callback is not None:
-                    told = pack("ask", *what, (os.getpid(), room, self._generate_ack_id(room, callback)))
-                else:
-                    told = pack("emit", *what, *(() if how is None else (how.policy, how.coalesce)))
-            super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback)
-            self._tell(siblings, told)
+            with self.gate:
+                how = emission.current.get()
+                is_here = self._has(room, namespace) and (namespace, room) not in self.guests
+                # a callback for several rooms, or for everybody, is one process's: a message queue has none either
+                is_ours = callback is not None and not isinstance(room, str)
+                if not (is_here or is_ours or ignore_queue):
+                    what = (event, data, namespace, room, skip_sid)
+                    if callback is None:
+                        # what cannot be told is raised before anybody gets it
+                        self._publish("emit", *what, *(() if how is None else (how.policy, how.coalesce)))
+                    elif others():
+                        self._publish(
+                            "ask", *what, (os.getpid(), room, self._generate_ack_id(room, callback))
+                        )
+                super().emit(
+                    event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback
+                )
+
+        @property
+        def is_listening(self) -> bool:
+            """Whether others can tell this process something."""
+            return self._inbox is not None
+
+        def waiting(self) -> Any:
+            return self.gate.outside()
 
         def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: Optional[str] = None) -> Any:
-            if self._is_elsewhere(sid, namespace):
-                return self._tell(others(), pack("enter", sid, namespace, room))
-            return super().enter_room(sid, namespace, room, eio_sid=eio_sid)
+            with self.gate:
+                if self._is_elsewhere(sid, namespace):
+                    return self._publish("enter", sid, namespace, room)
+                entered = super().enter_room(sid, namespace, room, eio_sid=eio_sid)
+                if self._is_own_room(room) and not self._has(room, namespace):
+                    self._publish("guest", namespace, room)
+                return entered
 
         def leave_room(self, sid: str, namespace: str, room: Any) -> Any:
-            if self._is_elsewhere(sid, namespace):
-                return self._tell(others(), pack("leave", sid, namespace, room))
-            return super().leave_room(sid, namespace, room)
+            with self.gate:
+                if self._is_elsewhere(sid, namespace):
+                    return self._publish("leave", sid, namespace, room)
+                return super().leave_room(sid, namespace, room)
 
         def close_room(self, room: Any, namespace: Optional[str] = None) -> None:
-            super().close_room(room, namespace or "/")
-            self._tell(others(), pack("close", room, namespace or "/"))
+            with self.gate:
+                super().close_room(room, namespace or "/")
+                self._publish("close", room, namespace or "/")
 
         def can_disconnect(self, sid: str, namespace: str) -> Any:
-            if self._is_elsewhere(sid, namespace):
-                self._tell(others(), pack("disconnect", sid, namespace))
-                return False
-            return super().can_disconnect(sid, namespace)
+            with self.gate:
+                if self._is_elsewhere(sid, namespace):
+                    self._publish("disconnect", sid, namespace)
+                    return False
+                return super().can_disconnect(sid, namespace)
 
         def _has(self, sid: Any, namespace: str) -> bool:
             members = self.rooms.get(namespace, {}).get(None, {})
@@ -113,9 +145,34 @@ def sibling_manager() -> Any:
             """Whether a client that is not here may be another worker's."""
             return not self._has(sid, namespace) and bool(others())
 
-        def _tell(self, siblings: list[int], message: bytes) -> None:
+        def _is_own_room(self, room: Any) -> bool:
+            """Whether it is the own room of a client of any worker."""
+            known = secret()
+            return known is not None and isinstance(room, str) and owner.owner_of(room, known) is not None
+
+        def _publish(self, what: str, *about: Any) -> None:
+            """Tells all others, each in the order in which it is said."""
+            with self._telling:
+                siblings = (
+                    others()
+                )  # asked in here: who listens when this process marks a cut gets what follows
+                if not siblings and not self.order.cuts:
+                    return
+                stamp = self.order.next_stamp()
+                message = pack(stamp, what, *about)
+                self.order.keep(stamp, message)
+                self.tell(siblings, message)
+
+        def mark(self, cut: tuple[int, int], accepts: bool) -> None:
+            """Tells all others how far this process's telling is."""
+            with self._telling:
+                mark = pack(None, "mark", cut, tuple(self.order.own_mark()), accepts)
+                self.tell(others(), mark)
+
+        def tell(self, siblings: list[int], message: bytes) -> None:
+            """Sends a message (:func:`pack`) to some."""
             for pid in siblings:
-                if not send(pid, self._kind, message):
+                if not send(pid, self.kind, message):
                     _hangup.tally("sibling_messages_lost")
                     logger.debug("hangup: worker %d was not told something", pid)
 
@@ -123,13 +180,31 @@ def sibling_manager() -> Any:
             while True:
                 message = self._inbox.take()
                 if message is None:
-                    wait_readable(self._inbox.fileno())
+                    wait_readable(self._inbox.fileno(), self.moves.patience)
+                    self.moves.settle()
                     continue
-                what, *about = pickle.loads(message[0])
+                data, fd = message
+                stamp, what, *about = pickle.loads(data)
                 try:
-                    getattr(self, f"_told_{what}")(*about)
+                    if what in Moves.TOLD:
+                        self.moves.told(what, fd, *about)
+                    elif stamp is None:
+                        self.told(what, *about)
+                    else:
+                        self._hear(Stamp(*stamp), data, what, *about)
                 except Exception:  # of a handler, or of one message: the next ones are others'
                     logger.exception("hangup: what another worker said failed here: %s", what)
+
+        def _hear(self, stamp: Stamp, message: bytes, what: str, *about: Any) -> None:
+            with self.gate:
+                with self._telling:
+                    self.order.hear(stamp)
+                    self.order.keep(stamp, message)
+                self.told(what, *about)
+
+        def told(self, what: str, *about: Any) -> None:
+            """By another worker, or kept for a session that moved here."""
+            getattr(self, f"_told_{what}")(*about)
 
         def _told_emit(
             self, event: str, data: Any, namespace: str, room: Any, skip_sid: Any, *how: Optional[str]
@@ -140,12 +215,11 @@ def sibling_manager() -> Any:
         def _told_ask(
             self, event: str, data: Any, namespace: str, room: Any, skip_sid: Any, asker: tuple[int, Any, int]
         ) -> None:
+            from .belongings import answer
+
             pid, *place = asker
-
-            def answer(*arguments: Any) -> None:
-                self._tell([pid], pack("answer", *place, arguments))
-
-            super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=answer)
+            callback = functools.partial(answer, self.kind, pid, *place)
+            super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback)
 
         def _told_answer(self, room: Any, number: int, arguments: tuple[Any, ...]) -> None:
             self.trigger_callback(room, number, list(arguments))
@@ -158,31 +232,40 @@ def sibling_manager() -> Any:
             if self._has(sid, namespace):
                 super().leave_room(sid, namespace, room)
 
+        def _told_guest(self, namespace: str, room: str) -> None:
+            if self._has(room, namespace):
+                self.guests.add((namespace, room))
+
         def _told_close(self, room: Any, namespace: str) -> None:
             super().close_room(room, namespace)
 
         def _told_disconnect(self, sid: str, namespace: str) -> None:
-            self.server.disconnect(sid, namespace=namespace, ignore_queue=True)
+            with self.gate.outside():  # handlers take their time
+                self.server.disconnect(sid, namespace=namespace, ignore_queue=True)
+
+        def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> Any:
+            self.guests.discard((namespace, sid))
+            return super().basic_disconnect(sid, namespace, **options)
 
     return SiblingManager
 
 
-def pack(what: str, *about: Any) -> bytes:
-    """A message.
+def pack(stamp: Any, what: str, *about: Any) -> bytes:
+    """A message; ``stamp`` (:class:`.order.Stamp`) if it is told to all others.
 
     Raises:
         pickle.PicklingError, TypeError, AttributeError: there is something in it that no other process can be given.
     """
-    return pickle.dumps((what, *about), protocol=pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((stamp and tuple(stamp), what, *about), protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def wait_readable(number: int) -> None:
-    """Waits in the hub, where there is one that has patched :mod:`select`."""
+def wait_readable(number: int, seconds: Optional[float]) -> None:
+    """Waits in the hub, where there is one that has patched :mod:`select`; for ever if ``seconds`` is None."""
     import select
 
     if hasattr(select, "poll"):  # has no limit to the number; eventlet takes it away
         poll = select.poll()
         poll.register(number, select.POLLIN)
-        poll.poll()
+        poll.poll(None if seconds is None else seconds * 1000)
     else:
-        select.select([number], [], [])
+        select.select([number], [], [], seconds)

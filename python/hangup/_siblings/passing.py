@@ -80,10 +80,10 @@ def _stays(environ: dict[str, Any]) -> Optional[bytes]:
 
 
 def _least_busy(own: int) -> int:
-    """Who has the fewest sessions; this process, if nobody has fewer."""
+    """Who has the fewest sessions; this process, if nobody has fewer. Nobody begins with one who leaves."""
     loads = dict(_hangup.loads())
     least = min(loads, key=lambda pid: loads[pid], default=own)
-    return least if loads.get(least, 0) < loads.get(own, 0) else own
+    return least if own not in loads or loads.get(least, 0) < loads[own] else own
 
 
 def _pass(environ: dict[str, Any], target: int, why: bytes) -> bool:

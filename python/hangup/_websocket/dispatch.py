@@ -80,8 +80,8 @@ class Dispatcher:
 
     def open(
         self, connection: Callable[[Any], Union[Connection, Receiver]], start: Callable[[Any], Any]
-    ) -> None:
-        """Starts a native WebSocket.
+    ) -> Any:
+        """Starts a native WebSocket, and returns it.
 
         Args:
             connection: makes the handler of its events, of the native WebSocket.
@@ -91,6 +91,7 @@ class Dispatcher:
         with self._registered:  # its first events may come before we know its id
             native = start(self.native)
             self._connections[native.id] = connection(native)
+        return native
 
     def connections(self) -> list[Union[Connection, Receiver]]:
         """Those whose end was not handled yet. Takes no lock: signal handlers ask."""
@@ -108,6 +109,10 @@ class Dispatcher:
     def forget(self, native: Any) -> None:
         """Its last event was handled. Takes no lock: the garbage collector calls it."""
         self._connections.pop(native.id, None)
+
+    def let_go(self, native: Any) -> Union[Connection, Receiver, None]:
+        """The handler of one that has moved to another process, which is handled here no more."""
+        return self._connections.pop(native.id, None)
 
     def run(self, turn: Any) -> None:
         """Handles events until the turn ends."""

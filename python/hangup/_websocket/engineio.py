@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import logging
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
-from .. import _hangup, _siblings
+from .. import _hangup
 from .._green import patched_by
 from .._logs.text import escape
-from .._siblings import owner
 from . import dispatch, takeover, tasks
 from .outlet import NOOP, Meter, Together, outlet_class, send_together
 
@@ -234,80 +232,43 @@ class Driver:
         return ()
 
     def _begin(self, dispatcher: dispatch.Dispatcher, environ: dict[str, Any], taken: takeover.Taken) -> None:
-        server, socket = self._server, self._handler.__self__
-
-        def start(native: Any) -> Any:
-            return _hangup.WebSocket(
-                taken.fd,
-                taken.early,
-                native,
-                max_message=int(server.max_http_buffer_size),
-                max_queued=self._slow.budget,
-                policy=self._slow.policy,
-                tells=dispatcher.tells,
-                stall_limit=float(server.ping_interval + server.ping_timeout),
-                close_limit=CLOSE_LIMIT,
-                heartbeat=(float(server.ping_interval), float(server.ping_timeout)),
-                upgrade=socket.connected,
-            )
-
+        server, slow, socket = self._server, self._slow, self._handler.__self__
+        is_upgrade = socket.connected
         self._on_taken(environ)
         on_end, meter = environ.get("hangup.on_websocket_end"), meter_of(self._handler)
-        dispatcher.open(lambda native: Session(dispatcher, socket, native, taken.sink, on_end, meter), start)
+        dispatcher.open(
+            lambda native: Session(dispatcher, socket, native, taken.sink, on_end, meter),
+            lambda native: start(server, slow, dispatcher, native, taken.fd, taken.early, upgrade=is_upgrade),
+        )
 
 
-class Sessions(dict[str, Any]):
-    """``engineio.Server.sockets``, which does not contain sessions that have ended.
+def start(
+    eio: Any, slow: SlowClients, dispatcher: Any, native: Any, fd: int, early: bytes, **origin: Any
+) -> Any:
+    """The native WebSocket of a session.
 
-    engineio looks a session up in two steps; one that ended in between raised ``KeyError('Session is disconnected')``
-    through its request. How many there are is counted, for other workers to see.
+    Args:
+        eio: the ``engineio.Server``.
+        slow: what is done about clients that do not keep up.
+        dispatcher: who runs its handlers.
+        native: its native part.
+        fd: the connection, which is the WebSocket's from now on.
+        early: what its client sent already.
+        origin: ``upgrade`` or ``moved``, see the stub.
     """
-
-    def __setitem__(self, sid: str, socket: Any) -> None:
-        is_new = self.get(sid) is None
-        super().__setitem__(sid, socket)
-        if is_new:
-            _hangup.tally("sessions_opened")
-
-    def __delitem__(self, sid: str) -> None:
-        super().__delitem__(sid)
-        _hangup.tally("sessions_closed")
-
-    def pop(self, sid: str, *default: Any) -> Any:
-        try:
-            socket = super().pop(sid)
-        except KeyError:
-            if not default:
-                raise
-            return default[0]
-        _hangup.tally("sessions_closed")
-        return socket
-
-    def __contains__(self, sid: object) -> bool:
-        socket = self.get(sid)  # type: ignore[call-overload]
-        if socket is None:
-            return False
-        if socket.closed:
-            self.pop(socket.sid, None)
-            return False
-        return True
-
-
-def id_maker(eio: Any) -> Callable[[], str]:
-    """Stands in for ``engineio.Server.generate_id``, which lets go of the interpreter for its random octets. A class
-    with an own way of naming sessions keeps it.
-    """
-    stock: Callable[[], str] = eio.generate_id
-    if getattr(stock, "__func__", None) is not sys.modules["engineio"].Server.generate_id:
-        return stock
-    numbers = itertools.count()
-
-    @functools.wraps(stock)
-    def generate_id() -> str:
-        known = _siblings.secret()
-        return _hangup.session_id(next(numbers)) if known is None else owner.session_id(known)
-
-    return generate_id
+    return _hangup.WebSocket(
+        fd,
+        early,
+        native,
+        max_message=int(eio.max_http_buffer_size),
+        max_queued=slow.budget,
+        policy=slow.policy,
+        tells=dispatcher.tells,
+        stall_limit=float(eio.ping_interval + eio.ping_timeout),
+        close_limit=CLOSE_LIMIT,
+        heartbeat=(float(eio.ping_interval), float(eio.ping_timeout)),
+        **origin,
+    )
 
 
 def sender(eio: Any) -> Callable[..., Any]:
@@ -341,6 +302,9 @@ def packet_sender(server: Any) -> Callable[..., Any]:
     def _send_packet(eio_sid: str, pkt: Any) -> None:
         encoded = pkt.encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
+        moves = getattr(server.manager, "moves", None)
+        if moves is not None and moves.forward(eio_sid, parts):
+            return
         send_together(server, eio_sid, [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts])
 
     return _send_packet

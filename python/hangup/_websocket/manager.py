@@ -20,6 +20,7 @@ Not promised
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Iterable
@@ -206,6 +207,10 @@ def native_manager() -> Any:
                 there = [(eio_sid, self._mailbox(eio_sid)) for eio_sid in members.values()]
                 return self._rooms.setdefault((namespace, room), Room(there))
 
+        def waiting(self) -> Any:
+            """Around a wait for a client."""
+            return contextlib.nullcontext()
+
         def backlog(self, sid: str, namespace: str = "/") -> Backlog:
             """What a client has not read yet, and never will. Zeros for one that has no native connection."""
             session = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
@@ -259,7 +264,8 @@ def native_manager() -> Any:
                     outcome = "gone"
                 else:
                     tasks.step_aside()
-                    session.queue.wait_for_room()
+                    with self.waiting():
+                        session.queue.wait_for_room()
                     outcome = encoded.send(mailbox)
             if outcome is None:
                 return {eio_sid}

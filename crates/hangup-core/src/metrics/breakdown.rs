@@ -78,7 +78,7 @@ impl Breakdown {
             Breakdown::PathBroken => &[("stack", Stack::NAMES), ("cause", &["timeout", "unreachable"])],
             Breakdown::WebSocketsClosed => &[(
                 "cause",
-                &["peer", "left", "transport", "here", "violation", "silent", "stalled", "overflow"],
+                &["peer", "left", "transport", "here", "violation", "silent", "stalled", "overflow", "moved"],
             )],
             Breakdown::CloseCodes => &[(
                 "code",

@@ -98,6 +98,8 @@ counters! {
     SessionsClosed = "sessions_closed",
     /// Connections passed to the worker whose session they are about, or that has the fewest.
     ConnectionsPassed = "connections_passed",
+    /// Sessions taken in, with their WebSocket, from a worker that left.
+    SessionsMoved = "sessions_moved",
     /// Messages that a worker was not told, for want of room or because it had gone.
     SiblingMessagesLost = "sibling_messages_lost",
     /// Log records about clients that left, made DEBUG.

@@ -21,6 +21,12 @@ pub fn loads() -> Vec<Load> {
     slots().filter(|slot| slot.phase() == Phase::Serving as u64).filter_map(|slot| load(&slot)).collect()
 }
 
+/// The processes that hear what others of the family tell them: those that serve, and those that leave and are not gone.
+pub fn listening() -> Vec<u32> {
+    let phases = [Phase::Serving as u64, Phase::Leaving as u64];
+    slots().filter(|slot| phases.contains(&slot.phase())).filter_map(|slot| pid_of(&slot)).collect()
+}
+
 /// A session is sent to a process (1), or begun or given up there (-1).
 pub fn expect(pid: u32, change: i64) {
     for slot in slots().filter(|slot| pid_of(slot) == Some(pid)) {

@@ -47,7 +47,7 @@ pub use family::{announce, found, join, retire, Phase, Place};
 #[cfg(not(loom))]
 pub(crate) use family::{file, leave_the_parent_s, lock_for_fork, prepare, settle, ForkLock};
 #[cfg(not(loom))]
-pub use load::{expect, loads, Load};
+pub use load::{expect, listening, loads, Load};
 #[cfg(all(feature = "engine", not(loom)))]
 pub(crate) use page::observe_duration;
 #[cfg(not(loom))]

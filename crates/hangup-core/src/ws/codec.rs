@@ -106,6 +106,24 @@ impl Decoder {
         self.header.capacity() + self.message.capacity() + self.control.capacity()
     }
 
+    /// Frames that bring another decoder to where this one is: what came of a message that is not complete.
+    pub fn unfinished(&self) -> Vec<u8> {
+        let mut frames = Vec::new();
+        let begins = |frame: &Frame| matches!(frame.opcode, OpCode::Data(Data::Text | Data::Binary));
+        let is_data = |frame: &&Frame| matches!(frame.opcode, OpCode::Data(_));
+        let of_frame = self.frame.as_ref().filter(is_data).map_or(0, |frame| frame.received);
+        let (before, part) = self.message.split_at(self.message.len() - of_frame);
+        if let Some(kind) = self.fragmented.filter(|_| !self.frame.as_ref().is_some_and(begins)) {
+            write_masked(&mut frames, (OpCode::Data(kind), false), NO_MASK, before.len(), before);
+        }
+        if let Some(Frame { opcode, is_final, mask, length, .. }) = self.frame {
+            let part = if matches!(opcode, OpCode::Control(_)) { &self.control } else { part };
+            write_masked(&mut frames, (opcode, is_final), mask, length, part);
+        }
+        frames.extend(&self.header);
+        frames
+    }
+
     /// Takes all of `input`, and hands over what it completes. Not to be called again after an error.
     pub fn feed(&mut self, mut input: &[u8], deliver: &mut dyn FnMut(Incoming)) -> Result<(), Violation> {
         loop {
@@ -283,6 +301,31 @@ fn close_frame(payload: &[u8]) -> Result<Incoming, Violation> {
             Ok(Incoming::Close(code, reason.to_owned()))
         }
     }
+}
+
+/// A client's frame of which `part` has come, which is not masked here.
+fn write_masked(
+    frames: &mut Vec<u8>,
+    (opcode, is_final): (OpCode, bool),
+    mask: [u8; 4],
+    length: usize,
+    part: &[u8],
+) {
+    let header = FrameHeader { is_final, rsv1: false, rsv2: false, rsv3: false, opcode, mask: Some(mask) };
+    if header.format(length as u64, frames).is_err() {
+        unreachable!("writing to memory does not fail");
+    }
+    let start = frames.len();
+    frames.extend(part);
+    unmask(&mut frames[start..], mask, 0); // which masks as well
+}
+
+/// The mask that changes nothing.
+const NO_MASK: [u8; 4] = [0; 4];
+
+/// A client's message, as it could have come.
+pub(super) fn write_message(frames: &mut Vec<u8>, kind: Data, payload: &[u8]) {
+    write_masked(frames, (OpCode::Data(kind), true), NO_MASK, payload.len(), payload);
 }
 
 /// A whole, unmasked frame.

@@ -178,9 +178,17 @@ impl Dispatcher {
         if state.active >= self.parallel || state.stopped {
             return None;
         }
-        let socket = state.ready.pop_front()?;
-        let epoch = socket.strand().epoch;
-        let run = Arc::new(Run::new(socket, epoch));
+        let run = loop {
+            let socket = state.ready.pop_front()?;
+            let mut strand = socket.strand();
+            if strand.parked {
+                strand.scheduled = false;
+                continue;
+            }
+            let epoch = strand.epoch;
+            drop(strand);
+            break Arc::new(Run::new(socket, epoch));
+        };
         state.active += 1;
         if self.signal.is_none() {
             state.turns.push(Arc::clone(&run));

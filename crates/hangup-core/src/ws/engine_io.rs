@@ -19,6 +19,26 @@ pub struct Heartbeat {
     pub timeout: Duration,
 }
 
+/// How far a heartbeat is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// A ping was sent, and not answered yet.
+    pub awaiting_pong: bool,
+    /// Until the next ping, or until the pong is late.
+    pub due_in: Duration,
+}
+
+/// How a session comes to its WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It begins with it.
+    Begun,
+    /// It was polling, and probes the WebSocket first.
+    Upgraded,
+    /// It was on the same WebSocket in another process.
+    Moved(Beat),
+}
+
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -61,11 +81,20 @@ pub struct EngineIo {
 }
 
 impl EngineIo {
-    /// `upgrade`: the session exists and was polling.
-    pub fn new(heartbeat: Heartbeat, upgrade: bool) -> Self {
-        let (phase, limit) =
-            if upgrade { (Phase::Probe, UPGRADE_LIMIT) } else { (Phase::Open, heartbeat.interval) };
-        Self { phase, heartbeat, due: Instant::now() + limit, awaiting_pong: false }
+    /// From now on.
+    pub fn new(heartbeat: Heartbeat, origin: Origin) -> Self {
+        let (phase, limit, awaiting_pong) = match origin {
+            Origin::Begun => (Phase::Open, heartbeat.interval, false),
+            Origin::Upgraded => (Phase::Probe, UPGRADE_LIMIT, false),
+            Origin::Moved(beat) => (Phase::Open, beat.due_in, beat.awaiting_pong),
+        };
+        Self { phase, heartbeat, due: Instant::now() + limit, awaiting_pong }
+    }
+
+    /// How far it is; None while an upgrade is probed.
+    pub fn beat(&self) -> Option<Beat> {
+        let due_in = self.due.saturating_duration_since(Instant::now());
+        (self.phase == Phase::Open).then_some(Beat { awaiting_pong: self.awaiting_pong, due_in })
     }
 
     /// When [`EngineIo::pass`] wants to be called.

@@ -23,6 +23,7 @@
 mod batch;
 pub mod codec;
 mod delivery;
+mod departure;
 pub mod dispatch;
 pub mod engine_io;
 pub mod group;
@@ -40,7 +41,8 @@ mod turn;
 mod waiting;
 
 pub use delivery::{Delivery, Overflow};
-pub use engine_io::Heartbeat;
+pub use departure::Departed;
+pub use engine_io::{Beat, Heartbeat, Origin};
 pub use keep_alive::Pings;
 pub use sending::Offered;
 pub use settings::{Protocol, Settings};

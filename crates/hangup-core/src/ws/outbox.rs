@@ -240,6 +240,18 @@ impl Outbox {
         }
     }
 
+    /// What another process had not sent leaves first.
+    pub(super) fn take_over(&mut self, unsent: Bytes) {
+        self.waiting.take_over(unsent);
+    }
+
+    /// What waits, for another process: nothing can be added here any more.
+    pub(super) fn hand_over(&mut self) -> Vec<u8> {
+        let unsent = self.waiting.hand_over();
+        self.clear();
+        unsent
+    }
+
     /// Forgets everything: the client is gone.
     pub(super) fn clear(&mut self) {
         self.waiting = Waiting::default();

@@ -21,8 +21,8 @@ use crate::fd::{Lease, Patience};
 const FAR: Duration = Duration::from_secs(86_400);
 
 impl Task {
-    /// Until it is over: why.
-    pub(super) async fn live(&mut self, io: AsyncFd<Lease>, early: Vec<u8>) -> (u16, String, Ending) {
+    /// Until it is over: why; None if it departs.
+    pub(super) async fn live(&mut self, io: AsyncFd<Lease>, early: Vec<u8>) -> Option<(u16, String, Ending)> {
         self.feed(&early);
         drop(early);
         let socket = Arc::clone(&self.socket);
@@ -33,22 +33,26 @@ impl Task {
             moved |= self.poll_write(&io, context);
             if changed.as_mut().poll(context).is_ready() {
                 changed.set(socket.changed());
+                self.call_if_unparked();
                 moved = true;
             }
             moved |= self.poll_time(timer.as_mut(), context);
             if let Some(over) = self.over() {
-                return Poll::Ready(over);
+                return Poll::Ready(Some(over));
+            }
+            if self.departs() {
+                return Poll::Ready(None);
             }
             if !moved {
                 return Poll::Pending;
             }
         })
-        .await;
+        .await?;
         if over.2 != Ending::Transport && self.socket.doom().is_none() {
             self.socket.guarded().close_to_leases();
             crate::linger::close_after(io.into_inner());
         }
-        over
+        Some(over)
     }
 
     /// Reads what there is. True if something else may have become possible.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::delivery::Overflow;
-use super::engine_io::Heartbeat;
+use super::engine_io::{Heartbeat, Origin};
 use super::keep_alive::Pings;
 
 /// What is spoken on the WebSocket.
@@ -18,8 +18,8 @@ pub enum Protocol {
     EngineIo {
         /// Who is silent.
         heartbeat: Heartbeat,
-        /// The session was polling, and probes this WebSocket first.
-        upgrade: bool,
+        /// Where the session was before.
+        origin: Origin,
     },
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::futures::Notified;
 use tokio::sync::Notify;
 
+use super::departure::{Departed, Departure};
 use super::dispatch::Dispatcher;
 use super::keep_alive;
 use super::outbox::Outbox;
@@ -47,6 +48,7 @@ pub struct WebSocket {
     closure: OnceLock<Closure>,
     changed: Notify,
     pub(super) sent: AtomicU64,
+    pub(super) departure: Departure,
 }
 
 impl WebSocket {
@@ -60,18 +62,39 @@ impl WebSocket {
         settings: Settings,
         dispatcher: Option<Arc<Dispatcher>>,
     ) -> Result<Arc<Self>> {
+        Self::launch(Departed::none(fd, early), settings, dispatcher, false)
+    }
+
+    /// As [`WebSocket::start`], with what departed elsewhere. It is parked: see [`WebSocket::park`].
+    pub fn resume(
+        departed: Departed,
+        settings: Settings,
+        dispatcher: Option<Arc<Dispatcher>>,
+    ) -> Result<Arc<Self>> {
+        Self::launch(departed, settings, dispatcher, true)
+    }
+
+    fn launch(
+        departed: Departed,
+        settings: Settings,
+        dispatcher: Option<Arc<Dispatcher>>,
+        parked: bool,
+    ) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let Departed { fd, unhandled, unsent, received, sent, .. } = departed;
         if let Protocol::Plain { pings: None } = settings.protocol {
             keep_alive::ask_the_kernel(&fd);
         }
         let fd = GuardedFd::adopt(fd, Kind::WebSocket);
         fd.enter(Op::Inspect)?.set_nonblocking(true)?;
         let lease = fd.lease()?;
+        let mut outbox = Outbox::new(settings.max_queued, settings.overflow);
+        outbox.take_over(unsent.into());
         let socket = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             fd,
-            outbox: Mutex::new(Outbox::new(settings.max_queued, settings.overflow)),
-            strand: Mutex::default(),
+            outbox: Mutex::new(outbox),
+            strand: Mutex::new(Strand::new(parked)),
             arrived: Condvar::new(),
             room: Condvar::new(),
             blocked: AtomicBool::new(false),
@@ -81,12 +104,13 @@ impl WebSocket {
             doom: Mutex::new(None),
             closure: OnceLock::new(),
             changed: Notify::new(),
-            sent: AtomicU64::new(0),
+            sent: AtomicU64::new(sent),
+            departure: Departure::default(),
         });
         let queue: std::sync::Weak<WebSocket> = Arc::downgrade(&socket);
         socket.fd.trail().count_queue(queue);
-        let task = Task::new(Arc::clone(&socket), dispatcher, settings);
-        engine::spawn(task.run(lease, early)).map_err(|error| {
+        let task = Task::new(Arc::clone(&socket), dispatcher, settings, received);
+        engine::spawn(task.run(lease, unhandled)).map_err(|error| {
             socket.fd.close();
             Error::new(Cause::Exhausted, Op::Inspect, error.raw_os_error().unwrap_or_default())
         })?;

@@ -57,6 +57,8 @@ pub enum Ending {
     Stalled,
     /// Too much waited to be sent.
     Overflow,
+    /// It goes on in another process.
+    Moved,
 }
 
 impl Ending {
@@ -71,6 +73,7 @@ impl Ending {
             Ending::Silent => Fate::Silent,
             Ending::Stalled => Fate::Stalled,
             Ending::Overflow => Fate::Overflow,
+            Ending::Moved => Fate::Detached,
         })
     }
 
@@ -85,6 +88,7 @@ impl Ending {
             Ending::Silent => "silent",
             Ending::Stalled => "stalled",
             Ending::Overflow => "overflow",
+            Ending::Moved => "moved",
         }
     }
 }
@@ -117,9 +121,17 @@ pub(super) struct Strand {
     pub(super) scheduled: bool,
     /// Counts the times it was taken away from somebody who was blocked.
     pub(super) epoch: u64,
+    /// Nobody is given a turn, and the client is not read.
+    pub(super) parked: bool,
+    /// Turns that were given and have not ended.
+    pub(super) turns: u32,
 }
 
 impl Strand {
+    pub(super) fn new(parked: bool) -> Self {
+        Self { parked, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, entry: Entry) {
         self.bytes += entry.size();
         self.entries.push_back(entry);
@@ -140,6 +152,6 @@ impl Strand {
 
     /// Whether the client must not be read until some of it was handled.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BACKLOG_BYTES || self.entries.len() >= BACKLOG_MESSAGES
+        self.parked || self.bytes >= BACKLOG_BYTES || self.entries.len() >= BACKLOG_MESSAGES
     }
 }

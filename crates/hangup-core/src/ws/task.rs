@@ -33,7 +33,7 @@ thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity
 
 /// How the close handshake stands.
 #[derive(Debug)]
-struct Closing {
+pub(super) struct Closing {
     since: Instant,
     closure: (u16, String, Ending),
     /// The peer's close frame came, or is not waited for.
@@ -44,13 +44,13 @@ struct Closing {
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) socket: Arc<WebSocket>,
-    dispatcher: Option<Arc<Dispatcher>>,
+    pub(super) dispatcher: Option<Arc<Dispatcher>>,
     settings: Settings,
-    decoder: Decoder,
-    engine_io: Option<EngineIo>,
+    pub(super) decoder: Decoder,
+    pub(super) engine_io: Option<EngineIo>,
     keep_alive: Option<KeepAlive>,
-    closing: Option<Closing>,
-    received: u64,
+    pub(super) closing: Option<Closing>,
+    pub(super) received: u64,
     control_frames: (Instant, u32),
 }
 
@@ -59,10 +59,11 @@ impl Task {
         socket: Arc<WebSocket>,
         dispatcher: Option<Arc<Dispatcher>>,
         settings: Settings,
+        received: u64,
     ) -> Self {
         let (engine_io, keep_alive) = match settings.protocol {
             Protocol::Plain { pings } => (None, pings.map(KeepAlive::new)),
-            Protocol::EngineIo { heartbeat, upgrade } => (Some(EngineIo::new(heartbeat, upgrade)), None),
+            Protocol::EngineIo { heartbeat, origin } => (Some(EngineIo::new(heartbeat, origin)), None),
         };
         Self {
             socket,
@@ -72,7 +73,7 @@ impl Task {
             engine_io,
             keep_alive,
             closing: None,
-            received: 0,
+            received,
             control_frames: (Instant::now(), 0),
         }
     }
@@ -83,8 +84,15 @@ impl Task {
         debug!(target: "hangup::websocket", connection = self.socket.id(), fd, "taken over");
         let closure = match sys::watch(lease, Interest::READABLE | Interest::WRITABLE) {
             Some(io) => self.live(io, early).await,
-            None => (1006, "descriptors are short".to_owned(), Ending::Here),
+            None => Some((1006, "descriptors are short".to_owned(), Ending::Here)),
         };
+        let Some(closure) = (match closure {
+            Some(closure) => Some(closure),
+            None => self.depart().await,
+        }) else {
+            return;
+        };
+        self.socket.departure.refuse();
         self.socket.give_up();
         let (code, reason, cause) = closure;
         if let Some(fate) = cause.fate() {

@@ -24,6 +24,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(socket: Arc<WebSocket>, epoch: u64) -> Self {
+        socket.strand().turns += 1;
         Self {
             socket,
             epoch,
@@ -31,6 +32,12 @@ impl Run {
             lets_others_in: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
         }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.socket.strand().turns -= 1;
     }
 }
 
@@ -63,6 +70,11 @@ impl Turn {
         let mut strand = socket.strand();
         if strand.epoch != self.run.epoch {
             return None; // taken away while we were blocked
+        }
+        if strand.parked {
+            strand.epoch += 1;
+            strand.scheduled = false;
+            return None;
         }
         if self.left == 0 || self.run.blocked.load(Ordering::Relaxed) {
             strand.epoch += 1;

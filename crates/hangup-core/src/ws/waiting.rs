@@ -92,6 +92,19 @@ impl Waiting {
         }
     }
 
+    /// Puts what another process had not sent in front of all: its first frame may be torn.
+    pub(super) fn take_over(&mut self, unsent: Bytes) {
+        self.push([unsent].into_iter(), false, None);
+        self.begun = self.last;
+        self.is_torn = !self.is_empty();
+    }
+
+    /// Takes out all that waits, in the order in which it would leave. Nothing is on its way to the kernel.
+    pub(super) fn hand_over(&mut self) -> Vec<u8> {
+        let frames = std::mem::take(self).frames;
+        frames.iter().flat_map(|frame| frame.bytes.iter().copied()).collect()
+    }
+
     /// The last unit that may have begun to leave.
     fn leaving(&self) -> u64 {
         let lent = self.lent.checked_sub(1).and_then(|last| self.frames.get(last));

@@ -1,0 +1,235 @@
+"""The sessions of a worker that leaves go to its siblings.
+
+Promised
+    Their clients notice nothing: no ``disconnect`` runs, nothing is lost, sent twice or in another order. A session
+    leaves between two handlers, so that what it does is done in one process. What comes from outside, such as an
+    acknowledgement that one of its handlers is still to send, follows it.
+    One that cannot leave stays, and ends with its worker: see :mod:`hangup._gunicorn.websockets`.
+
+How
+    In batches: nobody is given their turns, the running ones end, and while nobody emits they are taken out of the
+    books, with their descriptors (``crates/hangup-core/src/ws/departure.rs``).
+
+Not promised
+    Sessions that poll, and those whose handler never returns. What an application keeps of a client in the memory of
+    its process stays there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, NamedTuple
+
+from .. import _hangup, _sessions
+from . import belongings, others, send
+from .moves import ALONE, LOOK, Moves, Moving
+
+#: Sessions that stand still at the same time.
+BATCH = 16
+#: Seconds for which they may wait for a handler to return; then they go on, and it is tried again.
+HANDLERS = 0.1
+#: Seconds for the native side to give them up, and for a sibling to take them in.
+NATIVE, ADOPTION = 0.5, 5.0
+#: Seconds from one attempt to the next.
+PAUSE = 0.05
+#: Seconds for which the rest of the wanted siblings are waited for when the first is there.
+TOGETHER = 3.0
+
+#: The managers whose sessions are leaving, by their kind; asked and changed by signal handlers.
+_under_way: set[bytes] = set()
+
+
+def begin(seconds: float, wanted: int) -> None:
+    """Has the sessions of this process leave. Takes no lock: signal handlers ask.
+
+    Args:
+        seconds: for all of it.
+        wanted: how many siblings should be there to take them in. 0: those that there are.
+    """
+    from .bus import pack, sibling_manager
+
+    kind = sibling_manager()
+    for server in _sessions.servers():
+        manager = server.manager
+        if not isinstance(manager, kind) or not manager.is_listening or manager.kind in _under_way:
+            continue
+        _under_way.add(manager.kind)
+        if not send(os.getpid(), manager.kind, pack(None, "depart", time.monotonic() + seconds, wanted)):
+            _under_way.discard(manager.kind)
+
+
+def is_under_way() -> bool:
+    """Whether sessions may leave still."""
+    return bool(_under_way)
+
+
+def depart(moves: Moves, deadline: float, wanted: int) -> None:
+    """Until nobody is left who can leave, or time is up. In a task of its own."""
+    try:
+        Departure(moves, deadline).run(wanted)
+    finally:
+        _under_way.discard(moves.manager.kind)
+
+
+class Candidate(NamedTuple):
+    """A session that may leave.
+
+    Attributes:
+        session: of engineio.
+        native: its WebSocket.
+        connection: what handles its events.
+    """
+
+    session: Any
+    native: Any
+    connection: Any
+
+
+class Departure:
+    """Of one manager's sessions."""
+
+    def __init__(self, moves: Moves, deadline: float) -> None:
+        self._moves = moves
+        self._manager = moves.manager
+        self._deadline = deadline
+        self._stay: set[str] = set()
+
+    def run(self, wanted: int) -> None:
+        """See :func:`depart`."""
+        first_seen = None
+        while time.monotonic() < self._deadline and self._candidates():
+            cut, siblings = self._moves.agree()
+            try:
+                if siblings and first_seen is None:
+                    first_seen = time.monotonic()
+                is_time = (
+                    len(siblings) >= wanted or time.monotonic() > (first_seen or self._deadline) + TOGETHER
+                )
+                if siblings and is_time:
+                    self._distribute(siblings)
+                elif not wanted:
+                    return
+            finally:
+                self._moves.end(cut)
+            time.sleep(PAUSE)
+
+    def _candidates(self) -> list[Candidate]:
+        from .._websocket import dispatch
+
+        handlers = {
+            connection.native.id: connection
+            for dispatcher in dispatch.started()
+            for connection in dispatcher.connections()
+        }
+        found = []
+        for sid, session in list(self._manager.server.eio.sockets.items()):
+            native = getattr(
+                session.queue, "native", None
+            )  # None while it is polling, or counted for an admin
+            if native is None or native.ending is not None or sid in self._stay or session.closed:
+                continue
+            if native.id in handlers:
+                found.append(Candidate(session, native, handlers[native.id]))
+        return found
+
+    def _distribute(self, siblings: list[int]) -> None:
+        """Each to the one who has the fewest."""
+        loads = {pid: load for pid, load in _hangup.loads() if pid in siblings}
+        if not loads:
+            return
+        shares: dict[int, list[Candidate]] = {}
+        for candidate in self._candidates():
+            least = min(loads, key=lambda pid: loads[pid])
+            loads[least] += 1
+            shares.setdefault(least, []).append(candidate)
+        for pid, share in shares.items():
+            for first in range(0, len(share), BATCH):
+                if time.monotonic() < self._deadline and pid in others():
+                    self._move(pid, share[first : first + BATCH])
+
+    def _move(self, pid: int, batch: list[Candidate]) -> None:
+        for candidate in batch:
+            candidate.native.park()
+        taken: list[tuple[Moving, int]] = []
+        try:
+            described = self._described(batch)
+            with self._manager.gate.alone(ALONE) as is_alone:
+                if is_alone:
+                    taken = self._take_out(described)
+        finally:
+            for candidate in batch:
+                candidate.native.unpark()  # those that have left do not notice
+        for moving, fd in taken:
+            if not self._moves.send(pid, moving, fd):
+                self._moves.adopted[moving.sid] = False
+        self._see_through(pid, taken)
+
+    def _described(self, batch: list[Candidate]) -> list[tuple[Candidate, bytes]]:
+        """Those that are quiet in time, and can leave."""
+        patience = time.monotonic() + HANDLERS
+        while not all(one.native.is_quiet for one in batch) and time.monotonic() < patience:
+            time.sleep(LOOK)
+        described = []
+        for candidate in batch:
+            if not candidate.native.is_quiet:
+                continue
+            began = getattr(candidate.connection.on_end, "began", None)
+            try:
+                description = belongings.described(self._manager.server, candidate.session, began)
+            except belongings.Unmovable as reason:
+                self._stay.add(candidate.session.sid)
+                belongings.logger.warning("hangup: a session does not move with its worker: %s", reason)
+                continue
+            described.append((candidate, description))
+        return described
+
+    def _take_out(self, described: list[tuple[Candidate, bytes]]) -> list[tuple[Moving, int]]:
+        manager, taken = self._manager, []
+        served = manager.order.served()
+        with manager._turn:
+            books = []
+            for candidate, description in described:
+                try:
+                    known = belongings.books_of(manager, candidate.session.sid)
+                except belongings.Unmovable:  # for now
+                    continue
+                books.append((candidate, description, known))
+            departed = _hangup.hand_over([candidate.native for candidate, _, _ in books], NATIVE)
+            for (candidate, description, known), left in zip(books, departed):
+                if left is None:  # it ends here
+                    continue
+                fd, unhandled, moved = left
+                belongings.take_out(manager.server, candidate.session, known)
+                self._let_go(candidate)
+                moving = Moving(candidate.session.sid, description, known, served, unhandled, moved)
+                taken.append((moving, fd))
+        return taken
+
+    @staticmethod
+    def _let_go(candidate: Candidate) -> None:
+        from .._websocket import dispatch
+
+        for dispatcher in dispatch.started():
+            dispatcher.let_go(candidate.native)
+        if candidate.connection.sink is not None:
+            candidate.connection.sink.close()
+
+    def _see_through(self, pid: int, taken: list[tuple[Moving, int]]) -> None:
+        """Waits for the sibling's word. Those that it did not take go on here; what it never spoke of is its own."""
+        deadline = time.monotonic() + ADOPTION
+        adopted = self._moves.adopted
+        while any(adopted[moving.sid] is None for moving, _ in taken):
+            if time.monotonic() > deadline or pid not in others():
+                break
+            time.sleep(LOOK)
+        back = []
+        for moving, fd in taken:
+            if adopted.pop(moving.sid) is False:
+                back.append((moving, fd))
+            else:
+                os.close(fd)
+        if back:
+            with self._manager.gate.alone(ALONE):
+                for moving, fd in back:
+                    self._moves.take_in(moving, fd)
