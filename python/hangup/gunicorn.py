@@ -28,6 +28,7 @@ from ._control import server as control
 from ._gunicorn.websockets import reloaded
 from ._install import attach, guard_gunicorn, keep_beside, tell_workers_of_the_end
 from ._mode import OFF, ON, mode
+from ._siblings import departure
 
 __all__ = [
     "child_exit",
@@ -55,6 +56,7 @@ def on_starting(server: Any) -> None:
         _siblings.found()
     try:
         _connection_limit.configure()
+        departure.is_wanted()
     except ValueError as error:
         raise SystemExit(f"hangup: {error}") from None
     guard_gunicorn(server)
@@ -119,6 +121,7 @@ def install(
     metrics: Optional[str] = None,
     connection_limit: Optional[str] = None,
     trusted_proxies: Optional[str] = None,
+    handover: Optional[str] = None,
 ) -> None:
     """Adds the hooks to the names of a configuration file, chaining the ones that are there.
 
@@ -130,11 +133,14 @@ def install(
             ``HANGUP_CONNECTION_LIMIT`` says, else as many as it likes.
         trusted_proxies: who is believed when it names its client: ``"10.0.0.0/8,unix"``; else what
             ``HANGUP_TRUSTED_PROXIES`` says, else who is on this machine.
+        handover: ``"off"`` has the clients of a worker that leaves come back by themselves; else what
+            ``HANGUP_HANDOVER`` says, else Socket.IO's go on in another worker, and notice nothing.
     """
     told = {
         METRICS: metrics,
         _connection_limit.LIMIT: connection_limit,
         _connection_limit.PROXIES: trusted_proxies,
+        departure.SWITCH: handover,
     }
     os.environ.update({name: value for name, value in told.items() if value is not None})
     for name in __all__:

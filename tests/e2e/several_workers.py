@@ -38,18 +38,20 @@ OLDER = [
 
 
 @contextlib.contextmanager
-def serving(tmp_path: Path, stack: Stack, app: str, *arguments: str, **env: str) -> Iterator[Gunicorn]:
+def serving(
+    tmp_path: Path, stack: Stack, app: str, *arguments: str, workers: int = WORKERS, **env: str
+) -> Iterator[Gunicorn]:
     """A gunicorn whose workers all serve."""
     pytest.importorskip(stack.mode if stack.mode != "threading" else "socketio")
-    given = ("-k", stack.worker, *stack.arguments, "-w", str(WORKERS), *arguments)
+    given = ("-k", stack.worker, *stack.arguments, "-w", str(workers), *arguments)
     configuration = ("-c", "python:hangup.gunicorn")
     with gunicorn(
         tmp_path, *configuration, *given, app=app, version=stack.version, MODE=stack.mode, **env
     ) as server:
-        assert wait_until(lambda: server.log.count("Booting worker") == WORKERS, 20), server.log
+        assert wait_until(lambda: server.log.count("Booting worker") == workers, 20), server.log
         server.ask()
         if env.get("HANGUP") != "off":
-            assert wait_until(lambda: len(metrics.read(server.process.pid).serving) == WORKERS, 20), (
+            assert wait_until(lambda: len(metrics.read(server.process.pid).serving) == workers, 20), (
                 server.log
             )
         yield server

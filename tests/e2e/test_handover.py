@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from journal_app import JS
 from rolling_app import APP
 from several_workers import GEVENT, GTHREAD, OLDER, SYNC, WORKERS, Stack, serving
 
+socketio = pytest.importorskip("socketio")
 pytest.importorskip("flask_socketio")
 
 
@@ -104,3 +110,137 @@ def test_clients_notice_nothing_of_new_workers(tmp_path: Path, stack: Stack) -> 
             notices_nothing(report, server)
             assert report["phases"]["rolling"]["count"] > 100
         assert metrics.read(server.process.pid).total["sessions_moved"] >= 60
+
+
+class Guest:
+    """A client of python-socketio that says what it went through."""
+
+    def __init__(self, port: int) -> None:
+        self.client = socketio.Client(reconnection=False)
+        self.heard: list[tuple[str, Any]] = []
+        self.client.on("*", lambda event, *data: self.heard.append((event, *data)))
+        self.client.on("question", lambda question: ["answer to", question])
+        self.client.on("disconnect", lambda *_: self.heard.append(("disconnect", None)))
+        self.client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], wait_timeout=20)
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.client.disconnect()
+
+    @property
+    def sid(self) -> str:
+        sid: str = self.client.get_sid()
+        return sid
+
+    @property
+    def pid(self) -> int:
+        pid: int = self.client.call("pid", timeout=20)
+        return pid
+
+
+@contextlib.contextmanager
+def guests(port: int, count: int) -> Iterator[list[Guest]]:
+    with contextlib.ExitStack() as ended:
+        yield [ended.enter_context(Guest(port)) for _ in range(count)]
+
+
+def test_what_is_awaited_follows_a_client(tmp_path: Path) -> None:
+    """Answers to calls of other workers, and what a handler that takes its time says at last."""
+    with (
+        serving(tmp_path, GTHREAD, APP, ENDED=str(tmp_path / "ended")) as server,
+        guests(server.port, WORKERS) as there,
+    ):
+        asker, asked, holder, *_ = there
+        before = asked.pid
+        assert len({one.pid for one in there}) == WORKERS
+        release = threading.Event()
+        asked.client.on("question", lambda question: [release.wait(20), question])
+        answers: list[Any] = []
+        calling = threading.Thread(
+            target=lambda: answers.append(asker.client.call("ask", (asked.sid, "where?", 20), timeout=20))
+        )
+        calling.start()
+        held: list[Any] = []
+        holder.client.emit("hold", 1.5, callback=held.append)
+        held_in = holder.pid
+        replace_one(server, before)
+        replace_one(server, held_in)
+        release.set()
+        calling.join(20)
+        assert answers == [[True, "where?"]]
+        assert asked.pid != before
+        assert wait_until(lambda: held == [held_in] and ("held", held_in) in holder.heard, 10), holder.heard
+        assert holder.pid != held_in
+        assert not any(("disconnect", None) in one.heard for one in there)
+        assert "Traceback" not in server.log
+
+
+def test_a_session_that_no_other_process_can_have_is_told(tmp_path: Path) -> None:
+    """Its client is closed with 1012, and may come back; the others notice nothing."""
+    with (
+        serving(tmp_path, GTHREAD, APP, ENDED=str(tmp_path / "ended")) as server,
+        guests(server.port, 2 * WORKERS) as there,
+    ):
+        where = [one.pid for one in there]
+        stuck = there[0]
+        stuck.client.call("stick")
+        replace_one(server, where[0])
+        assert wait_until(lambda: ("disconnect", None) in stuck.heard, 20), server.log
+        assert wait_until(lambda: "a session does not move with its worker" in server.log, 5)
+        for one, pid in list(zip(there, where))[1:]:
+            assert (one.pid == pid) == (pid != where[0])
+        assert (tmp_path / "ended").read_text().split() == [str(where[0]), stuck_sid(tmp_path)]
+
+
+def stuck_sid(directory: Path) -> str:
+    return (directory / "ended").read_text().split()[1]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_drain_moves_clients(tmp_path: Path, workers: str) -> None:
+    """Also where there is one worker: another one is started beside it."""
+    ended = tmp_path / "ended"
+    with (
+        serving(tmp_path, GTHREAD, APP, workers=int(workers), ENDED=str(ended)) as server,
+        guests(server.port, 6) as there,
+    ):
+        before = {one.pid for one in there}
+        command = [sys.executable, "-m", "hangup", "drain", "--pid", str(server.process.pid)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, (done.stdout, done.stderr, server.log)
+        assert not {one.pid for one in there} & before
+        assert not ended.exists()
+        assert not any(one.heard for one in there)
+        assert "Traceback" not in server.log
+
+
+def test_the_end_of_the_master_is_told_at_once(tmp_path: Path) -> None:
+    """There is nobody to go to."""
+    with (
+        serving(tmp_path, GTHREAD, APP, ENDED=str(tmp_path / "ended")) as server,
+        guests(server.port, 2 * WORKERS) as there,
+    ):
+        began = time.monotonic()
+        server.process.terminate()
+        assert wait_until(lambda: all(("disconnect", None) in one.heard for one in there), 10)
+        server.process.wait(20)
+        assert time.monotonic() - began < 10
+        assert len((tmp_path / "ended").read_text().splitlines()) == 2 * WORKERS
+
+
+def test_the_switch_has_clients_come_back_by_themselves(tmp_path: Path) -> None:
+    """Closed with 1012, one after the other; and a word that is no switch is refused."""
+    off = {"HANGUP_HANDOVER": "off", "ENDED": str(tmp_path / "ended")}
+    with serving(tmp_path, GTHREAD, APP, **off) as server, guests(server.port, 2 * WORKERS) as there:
+        where = [one.pid for one in there]
+        replace_one(server, where[0])
+        for one, pid in zip(there, where):
+            if pid == where[0]:
+                assert wait_until(lambda one=one: ("disconnect", None) in one.heard, 10)
+            else:
+                assert one.pid == pid
+    refused = Gunicorn(tmp_path, "-c", "python:hangup.gunicorn", app=APP, HANGUP_HANDOVER="perhaps")
+    assert refused.process.wait(20) != 0
+    assert "HANGUP_HANDOVER='perhaps' is neither on nor off" in refused.log

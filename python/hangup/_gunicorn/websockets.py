@@ -97,7 +97,7 @@ class WebSocketWorker(Worker):
 
     def _depart(self) -> None:
         """Has the sessions go to other workers: those that there are, or those that a reload starts."""
-        if _told[_STOPS] or _siblings.secret() is None:
+        if _told[_STOPS] or _siblings.secret() is None or not departure.is_wanted():
             return
         drain = draining.current()
         seconds = self.cfg.graceful_timeout if drain is None else drain.deadline - drain.now()

@@ -22,6 +22,7 @@ import time
 from typing import Any, NamedTuple
 
 from .. import _hangup, _sessions
+from .._mode import OFF, ON, meaning
 from . import belongings, others, send
 from .moves import ALONE, LOOK, Moves, Moving
 
@@ -36,8 +37,23 @@ PAUSE = 0.05
 #: Seconds for which the rest of the wanted siblings are waited for when the first is there.
 TOGETHER = 3.0
 
+#: Whether sessions leave their worker at all: ``on``, or ``off``.
+SWITCH = "HANGUP_HANDOVER"
+
 #: The managers whose sessions are leaving, by their kind; asked and changed by signal handlers.
 _under_way: set[bytes] = set()
+
+
+def is_wanted() -> bool:
+    """What the switch says.
+
+    Raises:
+        ValueError: something that it does not know.
+    """
+    value = meaning(os.environ.get(SWITCH, ""))
+    if value not in (ON, OFF):
+        raise ValueError(f"{SWITCH}={value!r} is neither on nor off")
+    return value == ON
 
 
 def begin(seconds: float, wanted: int) -> None:
