@@ -59,6 +59,10 @@ def command(
         raise SystemExit(FOUND)
 
 
+#: Seconds from one figure to the next.
+EVERY = 1.0
+
+
 class _Shown:
     """``812 → 604 → … → 0``, on one line for each worker, or as JSON lines."""
 
@@ -66,17 +70,21 @@ class _Shown:
         self._output = output
         self._pid = 0
         self._last: Optional[int] = None
+        self._said = 0.0
 
     def __call__(self, progress: Progress) -> None:
         is_other = progress.pid != self._pid
-        is_news = is_other or progress.phase != "drains" or progress.clients != self._last
+        is_due = progress.clients != self._last and progress.seconds >= self._said + EVERY
+        is_news = is_other or progress.phase != "drains" or is_due
+        if is_news:
+            self._said = progress.seconds
         if self._output.is_json:
             if is_news:
                 self._output.document(progress._asdict())
         elif is_news:
             self._say(progress, is_other)
         self._pid = progress.pid
-        if is_other or progress.clients is not None:
+        if is_news and (is_other or progress.clients is not None):
             self._last = progress.clients
 
     def _say(self, progress: Progress, is_other: bool) -> None:

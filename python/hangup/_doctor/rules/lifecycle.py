@@ -91,7 +91,7 @@ def jitter(facts: Facts) -> Iterator[Any]:
     seen="Every request fails for as long as `timeout`, then \"WORKER TIMEOUT\"; each poll of Socket.IO counts "
     "as a request.",
     mend="`max_requests = 0`, or `gunicorn -c python:hangup.gunicorn`.",
-    hangup="silent: the clients are told 1001 at once, and the worker leaves.",
+    hangup="silent: the clients go on in another worker, or are told 1012, and the worker leaves.",
     source="gunicorn#3038, #2567",
     is_mended=True,
 )  # fmt: skip
