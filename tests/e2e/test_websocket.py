@@ -303,7 +303,8 @@ def test_a_worker_that_leaves_says_so(
     tmp_path: Path, stack: tuple[str, str, str, str, bool], sent: signal.Signals, code: int
 ) -> None:
     """Every client gets a close frame, every session its disconnect, and the access log a line."""
-    with serve(tmp_path, stack, "--access-logfile", "-", "--graceful-timeout", "10") as server:
+    arguments = ("--access-logfile", "-", "--graceful-timeout", "10")
+    with serve(tmp_path, stack, *arguments, HANGUP_HANDOVER="off") as server:
         facts = server.ask()
         clients = [open_websocket(server) for _ in range(10)]
         server.process.send_signal(sent)
@@ -322,12 +323,12 @@ def test_a_worker_that_leaves_says_so(
 
 
 def test_a_worker_at_its_last_request_hands_over(tmp_path: Path) -> None:
-    """max_requests with open WebSockets: they are told, and the next worker serves."""
+    """max_requests with open WebSockets, and nobody beside it: they are told, and the next worker serves."""
     with serve(tmp_path, STACKS[0], "--max-requests", "5", "--graceful-timeout", "10") as server:
         client = open_websocket(server)
         first = server.ask()["pid"]
         assert server.wait_until(lambda: server.ask()["pid"] != first, 15)
         opcode, payload = client.recv_data()
-        assert (opcode, int.from_bytes(payload[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1001)
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1012)
         client.close()
         assert "WORKER TIMEOUT" not in server.log

@@ -46,7 +46,10 @@ class Requests(threading.Thread):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_all_workers_are_drained_and_no_request_fails(tmp_path: Path, workers: int) -> None:
     """One after the other; where there is one, another one is there before it leaves."""
-    with serve(tmp_path, STACKS[0], workers=workers) as service, contextlib.ExitStack() as stack:
+    with (
+        serve(tmp_path, STACKS[0], workers=workers, HANGUP_HANDOVER="off") as service,
+        contextlib.ExitStack() as stack,
+    ):
         assert wait_until(lambda: len(service.workers()) == workers, 20)
         before = service.workers()
         clients = [stack.enter_context(begin_session(service.port)) for _ in range(6)]

@@ -31,6 +31,17 @@ static TASK_ENDED: Condvar = Condvar::new();
 /// Runs `task` on the engine, which is started if need be. Fails if no descriptors or threads are
 /// left to start it.
 pub(crate) fn spawn<F: std::future::Future<Output = ()> + Send + 'static>(task: F) -> io::Result<()> {
+    let running = Running::begin();
+    spawn_uncounted(async move {
+        task.await;
+        drop(running);
+    })
+}
+
+/// As [`spawn`], a task that goes on for as long as the process: nobody waits for its end.
+pub(crate) fn spawn_uncounted<F: std::future::Future<Output = ()> + Send + 'static>(
+    task: F,
+) -> io::Result<()> {
     let mut engine = locked(&ENGINE);
     if engine.is_none() {
         let started =
@@ -38,11 +49,7 @@ pub(crate) fn spawn<F: std::future::Future<Output = ()> + Send + 'static>(task: 
         *engine = Some(Engine { handle: ManuallyDrop::new(started) });
     }
     if let Some(engine) = engine.as_ref() {
-        let running = Running::begin();
-        engine.handle.spawn(async move {
-            task.await;
-            drop(running);
-        });
+        engine.handle.spawn(task);
     }
     Ok(())
 }

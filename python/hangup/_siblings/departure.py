@@ -17,6 +17,7 @@ Not promised
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ from .. import _hangup, _sessions
 from .._mode import OFF, ON, meaning
 from . import belongings, others, send
 from .moves import ALONE, LOOK, Moves, Moving
+
+logger = logging.getLogger("gunicorn.error")  # to which a worker says that it leaves
 
 #: Sessions that stand still at the same time.
 BATCH = 16
@@ -110,9 +113,21 @@ class Departure:
         self._manager = moves.manager
         self._deadline = deadline
         self._stay: set[str] = set()
+        self._moved = 0
 
     def run(self, wanted: int) -> None:
         """See :func:`depart`."""
+        began = time.monotonic()
+        try:
+            self._run(wanted)
+        finally:
+            if self._moved:
+                logger.info(
+                    "hangup: %d clients went on in other workers within %.1f s; %d stay",
+                    self._moved, time.monotonic() - began, len(self._candidates()) + len(self._stay),
+                )  # fmt: skip
+
+    def _run(self, wanted: int) -> None:
         first_seen = None
         while time.monotonic() < self._deadline and self._candidates():
             cut, siblings = self._moves.agree()
@@ -244,6 +259,7 @@ class Departure:
             if adopted.pop(moving.sid) is False:
                 back.append((moving, fd))
             else:
+                self._moved += 1
                 os.close(fd)
         if back:
             with self._manager.gate.alone(ALONE):

@@ -88,7 +88,7 @@ impl Inbox {
             end: Notify::new(),
         });
         let listening = Arc::clone(&shared);
-        crate::engine::spawn(async move { listen(listener, listening).await })?;
+        crate::engine::spawn_uncounted(listen(listener, listening))?;
         Ok(Self { shared })
     }
 
