@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,45 @@ def test_ten_recycles_of_all_workers_under_load(
             record_property(phase, figures)  # milliseconds: shown, not judged
         notices_nothing(report, server)
         assert metrics.read(server.process.pid).total["sessions_moved"] >= 10 * 500
+
+
+def test_a_new_master_takes_the_listener_over(tmp_path: Path) -> None:
+    """USR2, then TERM to the old one: nobody who comes is refused."""
+    # `python -m gunicorn` is executed again with gunicorn's own directory in front, which has a package `http`
+    (tmp_path / "start.py").write_text("from gunicorn.app.wsgiapp import run\nrun()\n")
+    arguments = ("--pid", str(tmp_path / "pid"))
+    with serving(tmp_path, GTHREAD, APP, *arguments, command="start.py", ENDED=os.devnull) as server:
+        refused: list[OSError] = []
+        is_over = threading.Event()
+
+        def come() -> None:
+            while not is_over.is_set():
+                try:
+                    request = HTTPConnection("127.0.0.1", server.port, timeout=10)
+                    request.request("GET", "/", headers={"Connection": "close"})
+                    assert request.getresponse().read()
+                    request.close()
+                except OSError as error:
+                    refused.append(error)
+
+        coming = threading.Thread(target=come, daemon=True)
+        coming.start()
+        server.process.send_signal(signal.SIGUSR2)
+        assert wait_until(lambda: (tmp_path / "pid.2").exists(), 20), server.log
+        new = int((tmp_path / "pid.2").read_text())
+        assert wait_until(lambda: all_serve(new), 20), server.log
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+        with Guest(server.port) as guest:
+            assert guest.pid in metrics.read(new).serving
+        is_over.set()
+        coming.join(20)
+        os.kill(new, signal.SIGTERM)
+        assert wait_until(lambda: not Path(f"/proc/{new}").exists(), 20)
+        assert refused == []
+
+
+def all_serve(master: int) -> bool:
+    with contextlib.suppress(LookupError):  # it has not begun to count
+        return len(metrics.read(master).serving) == WORKERS
+    return False
