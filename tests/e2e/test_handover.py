@@ -220,6 +220,38 @@ def test_a_drain_moves_clients(tmp_path: Path, workers: str) -> None:
         assert "Traceback" not in server.log
 
 
+@pytest.mark.parametrize("stack", [GTHREAD, pytest.param(SYNC, marks=pytest.mark.slow)], ids=str)
+def test_clients_of_a_worker_at_its_last_request_go_on(tmp_path: Path, stack: Stack) -> None:
+    """``max_requests``, again and again."""
+    ended, limit = tmp_path / "ended", ("--max-requests", "25", "--max-requests-jitter", "10")
+    with (
+        serving(tmp_path, stack, APP, *limit, ENDED=str(ended)) as server,
+        guests(server.port, 2 * WORKERS) as there,
+    ):
+        while server.log.count("Worker exiting") < 2 * WORKERS:
+            server.ask()
+        assert all(one.pid for one in there)
+        assert not any(one.heard for one in there)
+        assert not ended.exists()
+        assert "Traceback" not in server.log
+
+
+def test_fewer_workers_serve_everybody(tmp_path: Path) -> None:
+    """TTOU, down to one."""
+    ended = tmp_path / "ended"
+    with (
+        serving(tmp_path, GTHREAD, APP, ENDED=str(ended)) as server,
+        guests(server.port, 2 * WORKERS) as there,
+    ):
+        for left in range(WORKERS - 1, 0, -1):
+            server.process.send_signal(signal.SIGTTOU)
+            assert wait_until(lambda left=left: len(serving_pids(server)) == left, 20), server.log
+            assert wait_until(lambda left=left: server.log.count("Worker exiting") == WORKERS - left, 20)
+        assert {one.pid for one in there} == serving_pids(server)
+        assert not any(one.heard for one in there)
+        assert not ended.exists()
+
+
 def test_the_end_of_the_master_is_told_at_once(tmp_path: Path) -> None:
     """There is nobody to go to."""
     with (

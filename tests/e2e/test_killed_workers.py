@@ -49,6 +49,7 @@ def all_serve(server: Gunicorn) -> bool:
     return len(metrics.read(server.process.pid).serving) == WORKERS
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("stack", "rounds", "count"),
     [

@@ -60,6 +60,7 @@ class WebSocketWorker(Worker):
 
     _alive = True
     _reloads_at_birth = 0
+    _is_told_to_leave = False
 
     def init_process(self) -> None:
         self._reloads_at_birth = _told[_RELOADS]
@@ -87,6 +88,8 @@ class WebSocketWorker(Worker):
 
     @alive.setter
     def alive(self, value: bool) -> None:
+        if not value and self._can_wait():
+            return
         self._alive = value
         _hangup.announce(value)
         if not value:
@@ -95,13 +98,32 @@ class WebSocketWorker(Worker):
         if not value and not self.accepts_while_leaving:
             self.close_websockets()
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._is_told_to_leave = True
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        self._is_told_to_leave = True
+        super().handle_quit(sig, frame)
+
+    def _can_wait(self) -> bool:
+        """Whether it leaves by itself, at its last request, and others do as well: then it serves some more."""
+        is_last = self._alive and not self._is_told_to_leave and 0 < self.max_requests <= self.nr
+        is_one_of_several = self.cfg.workers > 1 and _siblings.secret() is not None
+        if not is_last or not is_one_of_several or not departure.is_held_up():
+            return False
+        self.max_requests = self.nr + self.cfg.max_requests // 10 + 1
+        return True
+
     def _depart(self) -> None:
-        """Has the sessions go to other workers: those that there are, or those that a reload starts."""
+        """Has the sessions go to other workers: those that a reload starts, or those that there are. One of several that
+        leave waits for somebody; if all did, nobody would come in their place.
+        """
         if _told[_STOPS] or _siblings.secret() is None or not departure.is_wanted():
             return
         drain = draining.current()
         seconds = self.cfg.graceful_timeout if drain is None else drain.deadline - drain.now()
-        departure.begin(seconds, self.cfg.workers if self.is_replaced else 0)
+        departure.begin(seconds, self.cfg.workers if self.is_replaced else int(departure.take_turn()))
 
     def stop_accepting(self) -> None:
         """The worker begins to leave."""

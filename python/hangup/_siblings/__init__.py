@@ -33,6 +33,7 @@ PATIENCE = 1.0
 _secret: Optional[bytes] = None
 _lines: dict[tuple[int, bytes], Any] = {}
 _lines_of = 0
+_turns: dict[tuple[int, bytes], Any] = {}
 
 
 def found() -> None:
@@ -54,6 +55,16 @@ def inbox(kind: bytes) -> Any:
         OSError: the kernel has no descriptor or memory for it.
     """
     return _hangup.Inbox(_name(os.getpid(), kind))
+
+
+def take_turn(what: bytes) -> bool:
+    """True for one of the processes that know each other, until it ends."""
+    if (os.getpid(), what) not in _turns:
+        try:
+            _turns[os.getpid(), what] = _hangup.Inbox(_name(0, what))  # a name has one owner
+        except OSError:
+            return False
+    return True
 
 
 def others() -> list[int]:

@@ -20,9 +20,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .. import _hangup, _sessions
+from .. import _hangup, _sessions, _siblings
 from .._mode import OFF, ON, meaning
 from . import belongings, others, send
 from .moves import ALONE, LOOK, Moves, Moving
@@ -66,16 +67,38 @@ def begin(seconds: float, wanted: int) -> None:
         seconds: for all of it.
         wanted: how many siblings should be there to take them in. 0: those that there are.
     """
-    from .bus import pack, sibling_manager
+    from .bus import pack
 
-    kind = sibling_manager()
-    for server in _sessions.servers():
-        manager = server.manager
-        if not isinstance(manager, kind) or not manager.is_listening or manager.kind in _under_way:
+    for manager in _managers_with_sessions():
+        if manager.kind in _under_way:
             continue
         _under_way.add(manager.kind)
         if not send(os.getpid(), manager.kind, pack(None, "depart", time.monotonic() + seconds, wanted)):
             _under_way.discard(manager.kind)
+
+
+def is_held_up() -> bool:
+    """Whether one of several workers, that need not leave now, should wait until another one is there, or has left: of
+    several that leave at once, none could take in the others' sessions.
+    """
+    if not is_wanted() or not any(_managers_with_sessions()):
+        return False
+    is_alone = len(_hangup.loads()) < 2
+    return is_alone or not take_turn()
+
+
+def take_turn() -> bool:
+    """True for one worker, until it is gone."""
+    return _siblings.take_turn(b"leave")
+
+
+def _managers_with_sessions() -> Iterator[Any]:
+    from .bus import sibling_manager
+
+    kind = sibling_manager()
+    for server in _sessions.servers():
+        if isinstance(server.manager, kind) and server.manager.is_listening and server.eio.sockets:
+            yield server.manager
 
 
 def is_under_way() -> bool:
