@@ -236,6 +236,22 @@ def test_clients_of_a_worker_at_its_last_request_go_on(tmp_path: Path, stack: St
         assert "Traceback" not in server.log
 
 
+def test_a_single_worker_at_its_last_request_does_not_wait_for_anybody(tmp_path: Path) -> None:
+    """Nobody is served until it has left."""
+    limit = ("--max-requests", "10")
+    with (
+        serving(tmp_path, GTHREAD, APP, *limit, workers=1, ENDED=os.devnull) as server,
+        guests(server.port, 2) as there,
+    ):
+        first = server.ask()["pid"]
+        while "Autorestarting" not in server.log:
+            server.ask()
+        began = time.monotonic()
+        assert server.ask(wanted=str(first))["pid"] != first
+        assert time.monotonic() - began < 10  # of the 30 that it may wait for its requests
+        assert all(("disconnect", None) in one.heard for one in there)
+
+
 def test_fewer_workers_serve_everybody(tmp_path: Path) -> None:
     """TTOU, down to one."""
     ended = tmp_path / "ended"

@@ -116,14 +116,17 @@ class WebSocketWorker(Worker):
         return True
 
     def _depart(self) -> None:
-        """Has the sessions go to other workers: those that a reload starts, or those that there are. One of several that
+        """Has the sessions go to others: those that a reload starts, or those that there are. One of several that
         leave waits for somebody; if all did, nobody would come in their place.
         """
         if _told[_STOPS] or _siblings.secret() is None or not departure.is_wanted():
             return
         drain = draining.current()
         seconds = self.cfg.graceful_timeout if drain is None else drain.deadline - drain.now()
-        departure.begin(seconds, self.cfg.workers if self.is_replaced else int(departure.take_turn()))
+        if self.is_replaced:
+            departure.begin(seconds, wanted=self.cfg.workers)
+        else:
+            departure.begin(seconds, wanted=int(self.cfg.workers > 1 and departure.take_turn()))
 
     def stop_accepting(self) -> None:
         """The worker begins to leave."""
