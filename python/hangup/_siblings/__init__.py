@@ -19,11 +19,14 @@ Not promised
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from typing import Any, Optional
 
 from .. import _hangup
+
+logger = logging.getLogger("hangup")
 
 #: What travels to which inbox of a worker.
 CONNECTIONS, MESSAGES = b"connections", b"messages"
@@ -88,6 +91,9 @@ def send(pid: int, kind: bytes, data: bytes, fd: int = -1) -> bool:
             return sent
         except (ConnectionError, PermissionError):
             _lines.pop((pid, kind), None)
+        except OSError as error:  # there is no descriptor or memory for it
+            logger.debug("hangup: worker %d was not told something: %s", pid, error)
+            break
     return False
 
 

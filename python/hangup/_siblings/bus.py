@@ -107,6 +107,9 @@ def sibling_manager() -> Any:
             """Whether others can tell this process something."""
             return self._inbox is not None
 
+        def forward(self, eio_sid: str, parts: list[Any]) -> bool:
+            return self.moves.forward(eio_sid, parts)
+
         def waiting(self) -> Any:
             return self.gate.outside()
 
@@ -181,19 +184,22 @@ def sibling_manager() -> Any:
                 message = self._inbox.take()
                 if message is None:
                     wait_readable(self._inbox.fileno(), self.moves.patience)
-                    self.moves.settle()
-                    continue
-                data, fd = message
-                stamp, what, *about = pickle.loads(data)
                 try:
-                    if what in Moves.TOLD:
-                        self.moves.told(what, fd, *about)
-                    elif stamp is None:
-                        self.told(what, *about)
+                    if message is None:
+                        self.moves.settle()
                     else:
-                        self._hear(Stamp(*stamp), data, what, *about)
+                        self._handle(*message)
                 except Exception:  # of a handler, or of one message: the next ones are others'
-                    logger.exception("hangup: what another worker said failed here: %s", what)
+                    logger.exception("hangup: what another worker said failed here")
+
+        def _handle(self, data: bytes, fd: int) -> None:
+            stamp, what, *about = pickle.loads(data)
+            if what in Moves.TOLD:
+                self.moves.told(what, fd, *about)
+            elif stamp is None:
+                self.told(what, *about)
+            else:
+                self._hear(Stamp(*stamp), data, what, *about)
 
         def _hear(self, stamp: Stamp, message: bytes, what: str, *about: Any) -> None:
             with self.gate:
@@ -222,7 +228,8 @@ def sibling_manager() -> Any:
             super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback)
 
         def _told_answer(self, room: Any, number: int, arguments: tuple[Any, ...]) -> None:
-            self.trigger_callback(room, number, list(arguments))
+            # handlers take their time, and others are to be heard meanwhile
+            self.server.start_background_task(self.trigger_callback, room, number, list(arguments))
 
         def _told_enter(self, sid: str, namespace: str, room: Any) -> None:
             if self._has(sid, namespace):
@@ -240,8 +247,10 @@ def sibling_manager() -> Any:
             super().close_room(room, namespace)
 
         def _told_disconnect(self, sid: str, namespace: str) -> None:
-            with self.gate.outside():  # handlers take their time
-                self.server.disconnect(sid, namespace=namespace, ignore_queue=True)
+            if self._has(sid, namespace):
+                self.server.start_background_task(
+                    self.server.disconnect, sid, namespace=namespace, ignore_queue=True
+                )
 
         def basic_disconnect(self, sid: str, namespace: str, **options: Any) -> Any:
             self.guests.discard((namespace, sid))

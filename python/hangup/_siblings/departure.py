@@ -44,8 +44,11 @@ TOGETHER = 3.0
 #: Whether sessions leave their worker at all: ``on``, or ``off``.
 SWITCH = "HANGUP_HANDOVER"
 
-#: The managers whose sessions are leaving, by their kind; asked and changed by signal handlers.
-_under_way: set[bytes] = set()
+#: Seconds for clients that have left to acknowledge what they were sent here.
+AWAITED = 5.0
+
+#: The managers whose sessions are leaving, by their kind, and until when; asked and changed by signal handlers.
+_under_way: dict[bytes, float] = {}
 
 
 def is_wanted() -> bool:
@@ -72,9 +75,9 @@ def begin(seconds: float, wanted: int) -> None:
     for manager in _managers_with_sessions():
         if manager.kind in _under_way:
             continue
-        _under_way.add(manager.kind)
-        if not send(os.getpid(), manager.kind, pack(None, "depart", time.monotonic() + seconds, wanted)):
-            _under_way.discard(manager.kind)
+        deadline = _under_way[manager.kind] = time.monotonic() + seconds
+        if not send(os.getpid(), manager.kind, pack(None, "depart", deadline, wanted)):
+            _under_way.pop(manager.kind, None)
 
 
 def is_held_up() -> bool:
@@ -103,7 +106,8 @@ def _managers_with_sessions() -> Iterator[Any]:
 
 def is_under_way() -> bool:
     """Whether sessions may leave still."""
-    return bool(_under_way)
+    now = time.monotonic()
+    return any(deadline + ADOPTION > now for deadline in list(_under_way.values()))
 
 
 def depart(moves: Moves, deadline: float, wanted: int) -> None:
@@ -111,7 +115,7 @@ def depart(moves: Moves, deadline: float, wanted: int) -> None:
     try:
         Departure(moves, deadline).run(wanted)
     finally:
-        _under_way.discard(moves.manager.kind)
+        _under_way.pop(moves.manager.kind, None)
 
 
 class Candidate(NamedTuple):
@@ -143,6 +147,7 @@ class Departure:
         began = time.monotonic()
         try:
             self._run(wanted)
+            self._await_acknowledgements()
         finally:
             if self._moved:
                 logger.info(
@@ -153,6 +158,9 @@ class Departure:
     def _run(self, wanted: int) -> None:
         first_seen = None
         while time.monotonic() < self._deadline and self._candidates():
+            if wanted and not any(pid != os.getpid() for pid, _ in _hangup.loads()):
+                time.sleep(PAUSE)  # nobody is there yet
+                continue
             cut, siblings = self._moves.agree()
             try:
                 if siblings and first_seen is None:
@@ -166,6 +174,12 @@ class Departure:
                     return
             finally:
                 self._moves.end(cut)
+            time.sleep(PAUSE)
+
+    def _await_acknowledgements(self) -> None:
+        """Of clients that have left: they come to this process."""
+        deadline = min(self._deadline, time.monotonic() + AWAITED)
+        while self._moves.awaits() and time.monotonic() < deadline:
             time.sleep(PAUSE)
 
     def _candidates(self) -> list[Candidate]:
@@ -266,6 +280,7 @@ class Departure:
 
         for dispatcher in dispatch.started():
             dispatcher.let_go(candidate.native)
+        candidate.connection.look()  # somebody may wait for room
         if candidate.connection.sink is not None:
             candidate.connection.sink.close()
 
@@ -287,4 +302,4 @@ class Departure:
         if back:
             with self._manager.gate.alone(ALONE):
                 for moving, fd in back:
-                    self._moves.take_in(moving, fd)
+                    self._moves.take_in(moving, fd, is_back=True)

@@ -22,6 +22,8 @@ class Gate:
         self._open = threading.Event()
         self._open.set()
         self._turn = threading.Lock()
+        #: Who is alone, or is to be.
+        self._alone = 0
 
     def __enter__(self) -> None:
         me = threading.get_ident()
@@ -42,8 +44,11 @@ class Gate:
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
-        """For those who wait for something."""
+        """For those who wait for something. Whoever is alone stays."""
         me = threading.get_ident()
+        if self._alone == me:
+            yield
+            return
         depth = self._inside.pop(me, 0)
         try:
             yield
@@ -64,9 +69,11 @@ class Gate:
             self._open.clear()
             depth = self._inside.get(me, 0)
             self._inside[me] = depth + 1
+            self._alone = me
             try:
                 yield self._others_leave(me, time.monotonic() + limit)
             finally:
+                self._alone = 0
                 self.__exit__()
                 self._open.set()
 

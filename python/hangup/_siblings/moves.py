@@ -29,6 +29,10 @@ from .order import ANSWER, Cut, Stamp
 ALONE = 1.0
 #: Seconds from one look to the next, at what is waited for.
 LOOK = 0.001
+#: Seconds in which it is tried again to take a session in, while others emit.
+PATIENCE = 3.0
+#: Bytes that a message takes besides its own.
+FRAME = 256
 
 
 class Host(NamedTuple):
@@ -91,6 +95,8 @@ class Moves:
         #: Whether those that were sent away were taken in; None while that is not known.
         self.adopted: dict[str, Optional[bool]] = {}
         self._gone: dict[str, int] = {}
+        #: The last cut of each maker that is over.
+        self._over: dict[int, int] = {}
         self._count = itertools.count(1)
         self._arrivals: list[Arrival] = []
 
@@ -149,8 +155,12 @@ class Moves:
         return cut
 
     def _told_mark(self, _fd: int, number: tuple[int, int], mark: tuple[int, int], accepts: bool) -> None:
-        self._mark(number).marks[mark[0]] = accepts
         self.manager.order.hear(Stamp(*mark))
+        maker, count = number
+        is_over = maker == os.getpid() or maker not in others() or count <= self._over.get(maker, 0)
+        if is_over and number not in self.manager.order.cuts:
+            return  # answered, it would be answered by all, for ever
+        self._mark(number).marks[mark[0]] = accepts
 
     def _told_ready(self, _fd: int, number: tuple[int, int], pid: int) -> None:
         cut = self.manager.order.cuts.get(number)
@@ -162,6 +172,7 @@ class Moves:
         self._arrivals = [arrival for arrival in self._arrivals if arrival not in theirs]
         self._take_in_all(theirs)  # by what is kept, as long as it is
         self.manager.order.forget(number)
+        self._over[number[0]] = number[1]
 
     # Sessions that leave
 
@@ -179,6 +190,12 @@ class Moves:
 
     def _told_adopted(self, _fd: int, sid: str, is_adopted: bool) -> None:
         self.adopted[sid] = is_adopted
+
+    def awaits(self) -> bool:
+        """Whether acknowledgements are awaited of clients that are not here."""
+        here = {sid for members in list(self.manager.rooms.values()) for sid in list(members.get(None, ()))}
+        awaited = {sid for sid, known in list(self.manager.callbacks.items()) if len(known) > 1}
+        return bool(self._gone) and not awaited <= here
 
     def forward(self, eio_sid: str, parts: list[Any]) -> bool:
         """Sends what a handler has to say to a client that has moved. False if it has not."""
@@ -203,6 +220,8 @@ class Moves:
     def _send_packets(self, eio_sid: str, parts: list[Any]) -> None:
         from .._websocket.outlet import send_together
 
+        if self.forward(eio_sid, parts):
+            return
         packet = sys.modules["engineio.packet"]
         packets = [packet.Packet(packet.MESSAGE, part) for part in parts]
         send_together(self.manager.server, eio_sid, packets)
@@ -214,25 +233,29 @@ class Moves:
     def _take_in_all(self, arrivals: list[Arrival]) -> None:
         if not arrivals:
             return
-        outcomes = []
-        with self.manager.gate.alone(ALONE):
-            for arrival in arrivals:
-                outcomes.append(self.take_in(arrival.moving, arrival.fd))
+        with self.manager.gate.alone(ALONE) as is_alone:
+            if not is_alone and time.monotonic() < arrivals[0].since + PATIENCE:
+                self._arrivals = arrivals + self._arrivals  # tried again: somebody is emitting for long
+                return
+            outcomes = [is_alone and self.take_in(arrival.moving, arrival.fd) for arrival in arrivals]
         for arrival, is_adopted in zip(arrivals, outcomes):
+            if not is_alone and arrival.fd >= 0:
+                os.close(arrival.fd)
             self._tell(arrival.sender, "adopted", arrival.moving.sid, is_adopted)
             for parts in arrival.late if is_adopted else ():
                 self._send_packets(arrival.moving.sid, parts)
 
-    def take_in(self, moving: Moving, fd: int) -> bool:
+    def take_in(self, moving: Moving, fd: int, *, is_back: bool = False) -> bool:
         """Has a session go on here; inside the gate, alone. False if it cannot.
 
         Args:
             moving: the session.
             fd: its connection's, which is closed if it cannot.
+            is_back: it was here before, and nobody else took it in.
         """
         accepts = self.host is not None and fd >= 0
         try:
-            if not accepts or self.manager.order.is_torn:
+            if not accepts or (self.manager.order.is_torn and not is_back):
                 raise belongings.Unmovable("there is no room for it")
             environ, state, packet, began = belongings.read(self.manager.server, moving.description)
         except belongings.Unmovable as reason:
@@ -256,7 +279,10 @@ class Moves:
 
         assert self.host is not None
         server, slow = self.manager.server, self.manager.slow_clients
-        eio = server.eio
+        eio, missed = server.eio, self.manager.order.beyond(moving.served)
+        # what it has not got yet finds room, whatever its policy: nobody waits for it in here
+        brought = len(moving.moved[0]) + sum(2 * len(message) + FRAME for _, message in missed)
+        slow = slow._replace(budget=slow.budget + 2 * brought)
         socket = sys.modules["engineio.socket"].Socket(eio, moving.sid)
         socket.session = state
         dispatcher = dispatch.dispatcher(patched_by() or "threading")
@@ -271,7 +297,7 @@ class Moves:
         with self.manager._turn:
             belongings.bring_in(server, socket, environ, packet, moving.books)
         self._gone.pop(moving.sid, None)
-        for _, message in self.manager.order.beyond(moving.served):
+        for _, message in missed:
             _, what, *about = pickle.loads(message)
             self._catch_up(moving.books, what, about)
         native.unpark()
@@ -290,14 +316,13 @@ class Moves:
             if sid is not None and sid != room:
                 with contextlib.suppress(KeyError, ValueError):
                     manager.basic_leave_room(sid, namespace, room)
+        elif what == "guest":
+            manager.told(what, *about)
         elif what in ("enter", "leave", "disconnect"):
             sid, namespace = about[:2]
             if books.namespaces.get(namespace, (None, None))[0] != sid:
                 return
-            if what == "disconnect":  # its handlers may emit, and so wait for whoever is alone
-                manager.server.start_background_task(manager.told, what, *about)
-            else:
-                manager.told(what, *about)
+            manager.told(what, *about)
 
     def _is_for(self, sid: str, namespace: str, room: Any, skip_sid: Any) -> bool:
         if sid in (skip_sid if isinstance(skip_sid, list) else [skip_sid]):

@@ -211,6 +211,10 @@ def native_manager() -> Any:
             """Around a wait for a client."""
             return contextlib.nullcontext()
 
+        def forward(self, eio_sid: str, parts: list[Any]) -> bool:
+            """Sends to a client that has moved to another process. False if it has not."""
+            return False
+
         def backlog(self, sid: str, namespace: str = "/") -> Backlog:
             """What a client has not read yet, and never will. Zeros for one that has no native connection."""
             session = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
@@ -269,6 +273,8 @@ def native_manager() -> Any:
                     outcome = encoded.send(mailbox)
             if outcome is None:
                 return {eio_sid}
+            if outcome == "gone" and self.forward(eio_sid, encoded.parts):
+                outcome = "queued"  # in another process
             self._log(encoded, {eio_sid})
             encoded.how.count(outcome)
             return set()

@@ -20,7 +20,7 @@ function client() {
   let lost = null;
   socket.on("connect", async () => {
     if (lost) {
-      losses.push({ pid: lost.pid, back: performance.now() - lost.at });
+      losses.push({ pid: lost.pid, back: performance.now() - lost.at, tries: lost.tries });
       lost = null;
     }
     state.pid = null;
@@ -28,8 +28,9 @@ function client() {
   });
   socket.on("disconnect", (reason) => {
     if (reason === "io client disconnect") return;
-    lost = { pid: state.pid, at: performance.now() };
+    lost = { pid: state.pid, at: performance.now(), tries: [] };
   });
+  socket.on("connect_error", (error) => lost?.tries.push([Math.round(performance.now() - lost.at), error.message]));
   return state;
 }
 
@@ -54,5 +55,4 @@ process.stdin.resume();
 await new Promise((resolve) => process.stdin.on("end", resolve));
 clearInterval(talking);
 const there = clients.filter((state) => state.socket.connected).length;
-console.log(JSON.stringify({ losses, errors, there }));
-process.exit(0);
+process.stdout.write(JSON.stringify({ losses, errors, there }), () => process.exit(0));

@@ -187,7 +187,7 @@ impl Task {
         let fd = Arc::clone(self.socket.guarded());
         let unsent = loop {
             match fd.lane(Lane::Write, Op::Send, Patience::Never) {
-                Ok(_lane) => break self.socket.outbox().hand_over(),
+                Ok(_lane) => break self.socket.hand_over(),
                 Err(error) if matches!(error.cause, Cause::Busy | Cause::WouldBlock) => {}
                 Err(_) => return Some((1006, String::new(), Ending::Transport)),
             }

@@ -211,6 +211,18 @@ impl WebSocket {
         }
     }
 
+    /// What waits, for another process; nothing can be offered here any more.
+    pub(super) fn hand_over(&self) -> Vec<u8> {
+        let mut outbox = self.outbox();
+        let unsent = outbox.hand_over();
+        let made_room = outbox.makes_room();
+        drop(outbox);
+        if made_room {
+            self.tell_of_room();
+        }
+        unsent
+    }
+
     /// Sends what waits, unless somebody else is at it or the kernel has no room; the task sends the rest.
     pub(super) fn deliver(&self) -> Offered {
         self.deliver_at_most(1, Patience::Never)
