@@ -100,7 +100,7 @@ def take_over_socketio(server: Any) -> None:
     """
     from importlib.metadata import version
 
-    from ._siblings import bus
+    from ._siblings import bus, machines
     from ._websocket import emission, engineio, gate, manager, packets, sessions, tasks
 
     facts = {name: version(f"python-{name}") for name in ("socketio", "engineio")}
@@ -133,6 +133,9 @@ def take_over_socketio(server: Any) -> None:
     asks_for_no_queue = type(server.manager) is manager.native_manager()
     if asks_for_no_queue and _siblings.secret() is not None:
         server.manager.__class__ = manager.native(bus.sibling_manager())
+        server.manager.join_siblings()
+    elif _siblings.secret() is not None and machines.judge(server.manager):
+        server.manager.__class__ = machines.with_siblings(type(server.manager))
         server.manager.join_siblings()
     slow = getattr(server.manager, "slow_clients", engineio.SlowClients())
     eio._async = engineio.parts(eio._async, eio.async_mode, remember_request, slow)

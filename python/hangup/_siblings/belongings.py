@@ -168,7 +168,7 @@ def books_of(manager: Any, eio_sid: str) -> Books:
         if known:
             awaiting = {
                 number: callback
-                if getattr(callback, "func", None) is answer
+                if getattr(callback, "func", None) in (answer, answer_machine)
                 else functools.partial(answer, manager.kind, os.getpid(), sid, number)
                 for number, callback in known.items()
                 if number
@@ -183,6 +183,13 @@ def answer(kind: bytes, pid: int, room: Any, number: int, *arguments: Any) -> No
     from .bus import pack
 
     send(pid, kind, pack(None, "answer", room, number, arguments))
+
+
+def answer_machine(kind: bytes, host: str, room: Any, namespace: str, number: int, *arguments: Any) -> None:
+    """Has this process's manager pass on what a client of it acknowledged, to whoever asked over a message queue."""
+    from .bus import pack
+
+    send(os.getpid(), kind, pack(None, "answer_machine", host, room, namespace, number, arguments))
 
 
 def take_out(server: Any, session: Any, books: Books) -> None:

@@ -15,8 +15,8 @@ How
     has guests elsewhere. Clients move from worker to worker: see :mod:`.moves`.
 
 Not promised
-    Other masters, and processes that are no workers, such as Celery's: those need a message queue. A worker that begins
-    is told nothing of before.
+    Other masters, and processes that are no workers, such as Celery's: those need a message queue
+    (:mod:`.machines`). A worker that begins is told nothing of before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from typing import Any, Callable, Optional
 from .. import _hangup
 from .._websocket import emission
 from . import MESSAGES, inbox, others, owner, secret, send
+from .belongings import answer
 from .gate import Gate
 from .moves import Moves
 from .order import Order, Stamp
@@ -69,7 +70,7 @@ def sibling_manager() -> Any:
             except OSError as error:
                 logger.warning("hangup: worker %d is not told what others emit: %s", os.getpid(), error)
                 return
-            self.server.start_background_task(self._listen)
+            self.server.start_background_task(self._hear_siblings)
 
         def emit(
             self,
@@ -93,14 +94,19 @@ def sibling_manager() -> Any:
                     what = (event, data, namespace, room, skip_sid)
                     if callback is None:
                         # what cannot be told is raised before anybody gets it
-                        self._publish("emit", *what, *(() if how is None else (how.policy, how.coalesce)))
+                        self._tell_all("emit", *what, *(() if how is None else (how.policy, how.coalesce)))
                     elif others():
-                        self._publish(
-                            "ask", *what, (os.getpid(), room, self._generate_ack_id(room, callback))
-                        )
+                        self._tell_all("ask", *what, self._asker(room, callback))
                 super().emit(
                     event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback
                 )
+
+        def _asker(self, room: str, callback: Callable[..., Any]) -> tuple[Any, ...]:
+            """What :meth:`_answering` makes a callback of, in the worker that has the client."""
+            return os.getpid(), room, self._generate_ack_id(room, callback)
+
+        def _answering(self, asker: tuple[Any, ...]) -> Callable[..., Any]:
+            return functools.partial(answer, self.kind, *asker)
 
         @property
         def is_listening(self) -> bool:
@@ -116,27 +122,27 @@ def sibling_manager() -> Any:
         def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: Optional[str] = None) -> Any:
             with self.gate:
                 if self._is_elsewhere(sid, namespace):
-                    return self._publish("enter", sid, namespace, room)
+                    return self._tell_all("enter", sid, namespace, room)
                 entered = super().enter_room(sid, namespace, room, eio_sid=eio_sid)
                 if self._is_own_room(room) and not self._has(room, namespace):
-                    self._publish("guest", namespace, room)
+                    self._tell_all("guest", namespace, room)
                 return entered
 
         def leave_room(self, sid: str, namespace: str, room: Any) -> Any:
             with self.gate:
                 if self._is_elsewhere(sid, namespace):
-                    return self._publish("leave", sid, namespace, room)
+                    return self._tell_all("leave", sid, namespace, room)
                 return super().leave_room(sid, namespace, room)
 
         def close_room(self, room: Any, namespace: Optional[str] = None) -> None:
             with self.gate:
                 super().close_room(room, namespace or "/")
-                self._publish("close", room, namespace or "/")
+                self._tell_all("close", room, namespace or "/")
 
         def can_disconnect(self, sid: str, namespace: str) -> Any:
             with self.gate:
                 if self._is_elsewhere(sid, namespace):
-                    self._publish("disconnect", sid, namespace)
+                    self._tell_all("disconnect", sid, namespace)
                     return False
                 return super().can_disconnect(sid, namespace)
 
@@ -153,7 +159,7 @@ def sibling_manager() -> Any:
             known = secret()
             return known is not None and isinstance(room, str) and owner.owner_of(room, known) is not None
 
-        def _publish(self, what: str, *about: Any) -> None:
+        def _tell_all(self, what: str, *about: Any) -> None:
             """Tells all others, each in the order in which it is said."""
             with self._telling:
                 siblings = (
@@ -179,7 +185,7 @@ def sibling_manager() -> Any:
                     _hangup.tally("sibling_messages_lost")
                     logger.debug("hangup: worker %d was not told something", pid)
 
-        def _listen(self) -> None:
+        def _hear_siblings(self) -> None:
             while True:
                 message = self._inbox.take()
                 if message is None:
@@ -219,12 +225,9 @@ def sibling_manager() -> Any:
                 super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid)
 
         def _told_ask(
-            self, event: str, data: Any, namespace: str, room: Any, skip_sid: Any, asker: tuple[int, Any, int]
+            self, event: str, data: Any, namespace: str, room: Any, skip_sid: Any, asker: tuple[Any, ...]
         ) -> None:
-            from .belongings import answer
-
-            pid, *place = asker
-            callback = functools.partial(answer, self.kind, pid, *place)
+            callback = self._answering(asker)
             super().emit(event, data, namespace=namespace, room=room, skip_sid=skip_sid, callback=callback)
 
         def _told_answer(self, room: Any, number: int, arguments: tuple[Any, ...]) -> None:

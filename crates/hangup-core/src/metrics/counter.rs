@@ -102,6 +102,8 @@ counters! {
     SessionsMoved = "sessions_moved",
     /// Messages that a worker was not told, for want of room or because it had gone.
     SiblingMessagesLost = "sibling_messages_lost",
+    /// Messages for other machines that were dropped: the message queue did not take them, and too many waited.
+    QueueMessagesLost = "queue_messages_lost",
     /// Log records about clients that left, made DEBUG.
     LogDemoted = "log_demoted",
     /// Log records about clients that left, stopped.
