@@ -141,7 +141,7 @@ test-loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test $(CORE) --lib --release --quiet
 
 test-py: setup build
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile
 
 fmt:
 	cargo fmt --all
