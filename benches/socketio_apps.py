@@ -13,6 +13,13 @@ from ._stopwatch import Stopwatch
 _MODE = os.environ.get("MODE", "threading")
 
 
+class EachForItself(socketio.RedisManager):  # type: ignore[misc]
+    """Listens in a way of its own, as far as hangup is concerned, which leaves those as they are."""
+
+    def _listen(self) -> Any:
+        return super()._listen()
+
+
 def flask(**options: Any) -> Any:
     """Flask-SocketIO, as a WSGI application."""
     from flask import Flask
@@ -37,8 +44,8 @@ def flask(**options: Any) -> Any:
 
 
 def queued() -> Any:
-    """The same, with a message queue."""
-    return flask(message_queue=os.environ["REDIS"])
+    """The same, with a message queue that each worker hears for itself, as python-socketio has it."""
+    return flask(client_manager=EachForItself(os.environ["REDIS"]))
 
 
 def budgeted(budget: int) -> Any:
