@@ -12,6 +12,16 @@ def facts():
     import hangup
     return {"pid": os.getpid(), "sessions": len(socketio.server.eio.sockets), "counts": hangup.stats()}
 
+try:
+    import flask_sock
+except ImportError:
+    pass
+else:
+    @flask_sock.Sock(app).route("/plain")
+    def plain(websocket):
+        while True:
+            websocket.send(websocket.receive())
+
 @socketio.on("enter")
 def enter(room, name):
     flask.session["name"] = name

@@ -268,6 +268,30 @@ def test_fewer_workers_serve_everybody(tmp_path: Path) -> None:
         assert not ended.exists()
 
 
+@pytest.mark.parametrize("stack", [GTHREAD, GEVENT], ids=lambda stack: stack.worker)
+def test_other_websockets_are_told_one_after_the_other(tmp_path: Path, stack: Stack) -> None:
+    """With 1012, while their handlers run, which would keep the worker."""
+    pytest.importorskip("flask_sock")
+    websocket = pytest.importorskip("websocket")
+    with serving(tmp_path, stack, APP, workers=2, ENDED=os.devnull) as server:
+        url = f"ws://127.0.0.1:{server.port}/plain"
+        clients = [websocket.create_connection(url, timeout=15) for _ in range(6)]
+        for client in clients:
+            client.send("hello")
+            assert client.recv() == "hello"
+        before, moments = serving_pids(server), []
+        for pid in before:
+            os.kill(pid, signal.SIGTERM)
+        for client in clients:
+            opcode, payload = client.recv_data()
+            moments.append(time.monotonic())
+            assert (opcode, int.from_bytes(payload[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1012)
+            client.shutdown()
+        assert moments[-1] - moments[0] > 0.2  # of three seconds
+        assert wait_until(lambda: not serving_pids(server) & before, 10), server.log
+        assert "Traceback" not in server.log
+
+
 def test_the_end_of_the_master_is_told_at_once(tmp_path: Path) -> None:
     """There is nobody to go to."""
     with (

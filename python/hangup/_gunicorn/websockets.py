@@ -3,32 +3,31 @@
 Promised
     The Socket.IO clients of a worker that leaves while others stay, or come (TERM, ``max_requests``, HUP), go on in
     another worker and notice nothing (:mod:`.._siblings.departure`). Those who cannot, and all others, are told with
-    1012, at moments spread over :data:`SPREAD` seconds, so that they do not all come back at once. When the master
-    ends, everybody is told at once, with 1001. The worker waits for their ``disconnect`` handlers at most
+    1012, at moments spread over :data:`.spread.SPREAD` seconds, so that they do not all come back at once. When the
+    master ends, everybody is told at once, with 1001. The worker waits for their ``disconnect`` handlers at most
     :data:`DRAIN` seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import mmap
-import random
 import time
 from types import SimpleNamespace
 from typing import Any, Callable, Optional
 
 from .. import _hangup, _siblings
-from .._control import draining
+from .._control import draining, threads
 from .._control.connections import websockets
 from .._logs.text import escape
 from .._siblings import departure
 from .._websocket import dispatch, plain
 from .base import Worker
+from .spread import SPREAD, Moments
 
 #: Seconds for which a worker that leaves waits for the handlers of its WebSockets.
 DRAIN = 4.0
-#: Seconds over which the ends of those are spread who come back to other workers.
-SPREAD = 3.0
 #: RFC 6455 section 7.4.1, and the registry of section 11.7.
 GOING_AWAY, SERVICE_RESTART = 1001, 1012
 
@@ -90,11 +89,15 @@ class WebSocketWorker(Worker):
     def alive(self, value: bool) -> None:
         if not value and self._can_wait():
             return
+        leaves_now = self._alive and not value
         self._alive = value
         _hangup.announce(value)
         if not value:
             self.stop_accepting()
             self._depart()
+        if leaves_now and not _told[_STOPS] and draining.current() is None:
+            with contextlib.suppress(RuntimeError):  # there can be no more threads: then they end last
+                threads.start(self._close_plain)
         if not value and not self.accepts_while_leaving:
             self.close_websockets()
 
@@ -171,15 +174,17 @@ class WebSocketWorker(Worker):
             self._wait()
 
     def _close_one_by_one(self) -> None:
-        began = time.monotonic()
-        moments = {serial: began + random.uniform(0.0, SPREAD) for serial in websockets()}
-        while moments and not _told[_STOPS]:
-            there, now = websockets(), time.monotonic()
-            for serial in [serial for serial, moment in moments.items() if moment <= now]:
-                del moments[serial]
-                if serial in there:
-                    there[serial].close(SERVICE_RESTART)
+        moments = Moments(SERVICE_RESTART)
+        while moments.close_those_due(websockets().values()) and not _told[_STOPS]:
             self._wait()
+
+    @staticmethod
+    def _close_plain() -> None:
+        """In a thread: those whose handlers would keep the worker."""
+        moments, pause, until = Moments(SERVICE_RESTART), threads.Alarm(), time.monotonic() + 2 * SPREAD
+        while time.monotonic() < until:  # some clients still come
+            moments.close_those_due(plain.natives())
+            pause.wait(0.05)
 
     def _wait(self) -> None:
         self.notify()  # or the master takes it for dead

@@ -5,16 +5,17 @@ Promised
       came to (:mod:`.passing`); new sessions begin where the fewest are.
     * An emit, and what else python-socketio's managers do for all processes, reaches the clients of all workers,
       without a message queue (:mod:`.bus`).
+    * The WebSockets of a worker that leaves go on in another one (:mod:`.departure`, :mod:`.moves`).
     * Only processes of the same user, or of root, can tell a worker something; who has a session cannot be read off its
       id, and an id that no worker made goes nowhere (:mod:`.owner`).
 
 How
     The master draws a secret, which its workers inherit; a worker listens under names made of it and of its pid
-    (``crates/hangup-core/src/siblings.rs``). Who serves, and how many sessions it has, is in the family's memory.
+    (``crates/hangup-core/src/siblings``). Who serves, and how many sessions it has, is in the family's memory.
 
 Not promised
-    A session does not outlive its worker: its client begins a new one. TLS connections cannot be passed, and asgi and
-    tornado workers do not take part.
+    A session that polls does not outlive its worker: its client begins a new one. TLS connections cannot be passed, and
+    asgi and tornado workers do not take part.
 """
 
 from __future__ import annotations
