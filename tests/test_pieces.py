@@ -36,7 +36,9 @@ def test_a_connection_that_the_application_closed_has_no_client(
 
 
 @pytest.mark.parametrize(
-    "read", [lambda stream: stream.read(), lambda stream: stream.read(10), list], ids=str
+    "read",
+    [lambda stream: stream.read(), lambda stream: stream.read(10), list],
+    ids=["whole", "a part", "line by line"],
 )
 def test_an_upload_that_ends_early_is_an_error_if_its_client_left(
     read: object, pair: tuple[SafeSocket, socket.socket]
