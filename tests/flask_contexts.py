@@ -42,7 +42,7 @@ class Client:
         for room in (None, "sid"):
             self.socketio.server.manager.basic_enter_room("sid", "/", room, eio_sid="eio")
         if native:
-            _install._remember_request(self.environ)
+            _install.remember_request(self.environ)
 
     def handle(self, handler: Callable[..., Any], *args: Any) -> Any:
         """What a handler returns to an event that has its name."""

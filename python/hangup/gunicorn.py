@@ -56,7 +56,7 @@ def on_starting(server: Any) -> None:
         _siblings.found()
     try:
         _connection_limit.configure()
-        departure.is_wanted()
+        departure.is_wanted(server.cfg.workers)
     except ValueError as error:
         raise SystemExit(f"hangup: {error}") from None
     guard_gunicorn(server)
@@ -133,8 +133,9 @@ def install(
             ``HANGUP_CONNECTION_LIMIT`` says, else as many as it likes.
         trusted_proxies: who is believed when it names its client: ``"10.0.0.0/8,unix"``; else what
             ``HANGUP_TRUSTED_PROXIES`` says, else who is on this machine.
-        handover: ``"off"`` has the clients of a worker that leaves come back by themselves; else what
-            ``HANGUP_HANDOVER`` says, else Socket.IO's go on in another worker, and notice nothing.
+        handover: with ``"on"`` Socket.IO's clients of a worker that leaves go on in another one, and notice nothing;
+            with ``"off"`` they come back by themselves; else what ``HANGUP_HANDOVER`` says, else ``"on"`` if there
+            are several workers.
     """
     told = {
         METRICS: metrics,

@@ -206,7 +206,9 @@ def test_a_drain_moves_clients(tmp_path: Path, workers: str) -> None:
     """Also where there is one worker: another one is started beside it."""
     ended = tmp_path / "ended"
     with (
-        serving(tmp_path, GTHREAD, APP, workers=int(workers), ENDED=str(ended)) as server,
+        serving(
+            tmp_path, GTHREAD, APP, workers=int(workers), ENDED=str(ended), HANGUP_HANDOVER="on"
+        ) as server,
         guests(server.port, 6) as there,
     ):
         before = {one.pid for one in there}

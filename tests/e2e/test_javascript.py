@@ -92,7 +92,7 @@ def settled(service: Service) -> int:
 def test_a_client_comes_back_when_its_worker_is_gone(tmp_path: Path, stack: Stack, how: str) -> None:
     """It sees the transport close, finds the next worker, and its events go on."""
     limit = ["--max-requests", "20"] if how == "max_requests" else []
-    with serve(tmp_path, stack, *limit, TICKING="1", HANGUP_HANDOVER="off") as service:
+    with serve(tmp_path, stack, *limit, TICKING="1") as service:
         with staying(service.url, ["websocket"]) as client:
             (first,) = client.heard("here")
             ends(service, how, first)
@@ -114,7 +114,7 @@ def test_a_client_that_polls_first_comes_back_as_well(
     tmp_path: Path, transports: list[str], how: str
 ) -> None:
     """The older client; a poll is not answered, or by a worker that does not know its session."""
-    with serve(tmp_path, GTHREAD, TICKING="1", HANGUP_HANDOVER="off") as service:
+    with serve(tmp_path, GTHREAD, TICKING="1") as service:
         with staying(service.url, transports, "socket.io-client-4.5") as client:
             (first,) = client.heard("here")
             ends(service, how, first)

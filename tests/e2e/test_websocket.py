@@ -304,7 +304,7 @@ def test_a_worker_that_leaves_says_so(
 ) -> None:
     """Every client gets a close frame, every session its disconnect, and the access log a line."""
     arguments = ("--access-logfile", "-", "--graceful-timeout", "10")
-    with serve(tmp_path, stack, *arguments, HANGUP_HANDOVER="off") as server:
+    with serve(tmp_path, stack, *arguments) as server:
         facts = server.ask()
         clients = [open_websocket(server) for _ in range(10)]
         server.process.send_signal(sent)

@@ -112,17 +112,21 @@ class WebSocketWorker(Worker):
     def _can_wait(self) -> bool:
         """Whether it leaves by itself, at its last request, and others do as well: then it serves some more."""
         is_last = self._alive and not self._is_told_to_leave and 0 < self.max_requests <= self.nr
-        is_one_of_several = self.cfg.workers > 1 and _siblings.secret() is not None
+        is_one_of_several = self.cfg.workers > 1 and self._hands_over
         if not is_last or not is_one_of_several or not departure.is_held_up():
             return False
         self.max_requests = self.nr + self.cfg.max_requests // 10 + 1
         return True
 
+    @property
+    def _hands_over(self) -> bool:
+        return _siblings.secret() is not None and departure.is_wanted(self.cfg.workers)
+
     def _depart(self) -> None:
         """Has the sessions go to others: those that a reload starts, or those that there are. One of several that
         leave waits for somebody; if all did, nobody would come in their place.
         """
-        if _told[_STOPS] or _siblings.secret() is None or not departure.is_wanted():
+        if _told[_STOPS] or not self._hands_over:
             return
         drain = draining.current()
         seconds = self.cfg.graceful_timeout if drain is None else drain.deadline - drain.now()

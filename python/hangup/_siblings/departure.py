@@ -41,7 +41,7 @@ PAUSE = 0.05
 #: Seconds for which the rest of the wanted siblings are waited for when the first is there.
 TOGETHER = 3.0
 
-#: Whether sessions leave their worker at all: ``on``, or ``off``.
+#: Whether sessions leave their worker: ``on``, or ``off``.
 SWITCH = "HANGUP_HANDOVER"
 
 #: Seconds for clients that have left to acknowledge what they were sent here.
@@ -51,16 +51,22 @@ AWAITED = 5.0
 _under_way: dict[bytes, float] = {}
 
 
-def is_wanted() -> bool:
-    """What the switch says.
+def is_wanted(workers: int) -> bool:
+    """What the switch says; where it says nothing, whether there are several workers: an application that has one may
+    keep in its memory what it knows of clients, and count on their coming back.
+
+    Args:
+        workers: that gunicorn is to have.
 
     Raises:
-        ValueError: something that it does not know.
+        ValueError: it says something else than on or off.
     """
-    value = meaning(os.environ.get(SWITCH, ""))
-    if value not in (ON, OFF):
-        raise ValueError(f"{SWITCH}={value!r} is neither on nor off")
-    return value == ON
+    said = os.environ.get(SWITCH, "")
+    if not said.strip():
+        return workers > 1
+    if meaning(said) not in (ON, OFF):
+        raise ValueError(f"{SWITCH}={said!r} is neither on nor off")
+    return meaning(said) == ON
 
 
 def begin(seconds: float, wanted: int) -> None:
@@ -84,7 +90,7 @@ def is_held_up() -> bool:
     """Whether one of several workers, that need not leave now, should wait until another one is there, or has left: of
     several that leave at once, none could take in the others' sessions.
     """
-    if not is_wanted() or not any(_managers_with_sessions()):
+    if not any(_managers_with_sessions()):
         return False
     is_alone = len(_hangup.loads()) < 2
     return is_alone or not take_turn()
