@@ -177,3 +177,9 @@ def test_gunicorn_tells_systemd_when_it_is_ready(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"]
         with running(command, tmp_path / "log", cwd=tmp_path, env=environment):
             assert b"READY=1" in systemd.recv(1000)
+            # a worker that is told to leave while it boots does not hear it
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20)
+                client.connect(f"{tmp_path}/g.sock")
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                assert client.recv(1000)

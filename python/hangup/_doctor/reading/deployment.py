@@ -175,8 +175,8 @@ def _items(node: Any) -> Iterator[tuple[str, Any]]:
     for key, value in getattr(node, "value", ()) if getattr(node, "id", "") == "mapping" else ():
         if _text(key) == "<<":
             for merged in value.value if value.id == "sequence" else [value]:
-                if merged is not node:
-                    yield from ((_text(name), part) for name, part in merged.value if merged.id == "mapping")
+                if merged is not node and merged.id == "mapping":
+                    yield from ((_text(name), part) for name, part in merged.value)
         else:
             yield _text(key), value
 
