@@ -95,7 +95,9 @@ def look(files: dict[str, bytes]) -> str:
     ("nginx.conf", b"http { upstream a { server; } server { location ~ (a+)+$ { proxy_pass http://a; } } }")
 )
 @example(("compose.yaml", b"services: &a\n  <<: *a\n  b: *a\n"))
-@example(("compose.yaml", b"services:\n  a: &x\n   [gunicorn, app]\n  b:\n    <<: *x\n    environment: [A=1]\n"))
+@example(
+    ("compose.yaml", b"services:\n  a: &x\n   [gunicorn, app]\n  b:\n    <<: *x\n    environment: [A=1]\n")
+)
 @example(
     (
         "compose.yaml",
