@@ -74,3 +74,12 @@ def test_who_does_not_leave_is_not_waited_for_for_ever() -> None:
     thread.join(10)
     with gate.alone(0.0) as is_alone:
         assert is_alone
+
+
+def test_who_is_alone_does_not_wait_for_itself() -> None:
+    """What it emits may wait for a client: it is the one who keeps the gate shut."""
+    gate = Gate()
+    with gate.alone(1.0) as is_alone, gate, gate.outside():
+        assert is_alone
+    with gate:
+        pass

@@ -36,6 +36,12 @@ OLDER = [
     Stack("sync", "threading", "21.2.0"),
 ]
 
+EVERY_STACK = pytest.mark.parametrize(
+    "stack",
+    [GTHREAD, GEVENT, *(pytest.param(stack, marks=pytest.mark.slow) for stack in (SYNC, *OLDER))],
+    ids=lambda stack: f"{stack.worker}-{stack.version}",
+)
+
 
 @contextlib.contextmanager
 def serving(

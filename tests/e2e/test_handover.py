@@ -22,7 +22,7 @@ from hangup._demo.server import wait_until
 from javascript import require_node
 from journal_app import JS
 from rolling_app import APP
-from several_workers import GEVENT, GTHREAD, OLDER, SYNC, WORKERS, Stack, serving
+from several_workers import EVERY_STACK, GEVENT, GTHREAD, SYNC, WORKERS, Stack, serving
 
 socketio = pytest.importorskip("socketio")
 pytest.importorskip("flask_socketio")
@@ -91,12 +91,7 @@ def notices_nothing(report: dict[str, Any], server: Gunicorn) -> None:
     assert "Traceback" not in server.log
 
 
-@pytest.mark.parametrize(
-    "stack",
-    [GTHREAD, GEVENT, pytest.param(SYNC, marks=pytest.mark.slow)]
-    + [pytest.param(stack, marks=pytest.mark.slow) for stack in OLDER],
-    ids=lambda stack: f"{stack.worker}-{stack.version}",
-)
+@EVERY_STACK
 def test_clients_notice_nothing_of_new_workers(tmp_path: Path, stack: Stack) -> None:
     """Each worker is told to leave, and then all of them by a reload."""
     ended = tmp_path / "ended"

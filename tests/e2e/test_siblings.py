@@ -24,7 +24,7 @@ from hangup._demo.server import wait_until
 from hangup.testing import connect
 from javascript import require_node
 from journal_app import JS
-from several_workers import GEVENT, GTHREAD, OLDER, SYNC, WORKERS, Stack, serving
+from several_workers import EVERY_STACK, GTHREAD, WORKERS, Stack, serving
 
 socketio = pytest.importorskip("socketio")
 pytest.importorskip("flask_socketio")
@@ -55,12 +55,7 @@ def is_served(report: dict[str, Any], count: int, echoes: int = 5) -> None:
     assert max(report["workers"].values()) / min(report["workers"].values()) <= 1.5
 
 
-@pytest.mark.parametrize(
-    "stack",
-    [GTHREAD, GEVENT, pytest.param(SYNC, marks=pytest.mark.slow)]
-    + [pytest.param(stack, marks=pytest.mark.slow) for stack in OLDER],
-    ids=lambda stack: f"{stack.worker}-{stack.version}",
-)
+@EVERY_STACK
 def test_every_client_reaches_its_session(tmp_path: Path, stack: Stack) -> None:
     """Whatever its transport, and everybody hears an emit of anybody."""
     with serving(tmp_path, stack, APP) as server:

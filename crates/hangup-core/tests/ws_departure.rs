@@ -156,3 +156,18 @@ fn the_heartbeat_goes_on_where_it_was() {
     let beat = depart(&socket).beat.expect("a heartbeat");
     assert!(beat.awaiting_pong && beat.due_in < 10 * SECOND);
 }
+
+#[test]
+fn who_waits_for_room_is_told_that_it_goes() {
+    let _alone = alone();
+    let here = Dispatcher::for_threads(1);
+    let (socket, client) = begin(&here);
+    while socket.offer(&[text(&format!("4{}", "x".repeat(1 << 20)))], None) == Offered::Sent {}
+    let waiting = Arc::clone(&socket);
+    let waiter = std::thread::spawn(move || waiting.wait_for_room(0, 10 * PATIENCE));
+    let departed = depart(&socket);
+    assert!(!departed.unsent.is_empty());
+    assert!(waiter.join().unwrap());
+    assert_eq!(socket.offer(&[text("4late")], None), Offered::Gone);
+    drop((departed, client));
+}

@@ -215,8 +215,13 @@ def bring_in(server: Any, session: Any, environ: dict[str, Any], packet: Any, bo
         server._binary_packet[eio_sid] = packet
     manager.guests.update(books.guests)
     for namespace, (sid, rooms) in books.namespaces.items():
-        for room in (None, sid, *rooms):
+        for room in (None, sid):
             manager.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        for room in rooms:
+            try:
+                manager.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+            except ValueError as refused:  # since 5.18, where it is the own room of a client that is here
+                logger.debug("hangup: a room was not entered: %s", refused)
     for sid, (number, awaiting) in books.callbacks.items():
         here = manager.callbacks.get(sid, {})  # of one that comes back
         known = {one: here.get(one, callback) for one, callback in awaiting.items()}

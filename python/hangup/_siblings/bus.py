@@ -162,9 +162,8 @@ def sibling_manager() -> Any:
         def _tell_all(self, what: str, *about: Any) -> None:
             """Tells all others, each in the order in which it is said."""
             with self._telling:
-                siblings = (
-                    others()
-                )  # asked in here: who listens when this process marks a cut gets what follows
+                # asked in here: whoever listens when this process marks a cut gets what follows
+                siblings = others()
                 if not siblings and not self.order.cuts:
                     return
                 stamp = self.order.next_stamp()

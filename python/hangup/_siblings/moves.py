@@ -12,7 +12,6 @@ How
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import pickle
@@ -314,15 +313,13 @@ class Moves:
             room, namespace = about
             sid, _ = books.namespaces.get(namespace, (None, None))
             if sid is not None and sid != room:
-                with contextlib.suppress(KeyError, ValueError):
-                    manager.basic_leave_room(sid, namespace, room)
+                manager.basic_leave_room(sid, namespace, room)
         elif what == "guest":
             manager.told(what, *about)
         elif what in ("enter", "leave", "disconnect"):
             sid, namespace = about[:2]
-            if books.namespaces.get(namespace, (None, None))[0] != sid:
-                return
-            manager.told(what, *about)
+            if books.namespaces.get(namespace, (None, None))[0] == sid:
+                manager.told(what, *about)
 
     def _is_for(self, sid: str, namespace: str, room: Any, skip_sid: Any) -> bool:
         if sid in (skip_sid if isinstance(skip_sid, list) else [skip_sid]):

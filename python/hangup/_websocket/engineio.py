@@ -302,8 +302,8 @@ def packet_sender(server: Any) -> Callable[..., Any]:
     def _send_packet(eio_sid: str, pkt: Any) -> None:
         encoded = pkt.encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
-        moves = getattr(server.manager, "moves", None)
-        if moves is not None and moves.forward(eio_sid, parts):
+        forward = getattr(server.manager, "forward", None)  # of a native one
+        if forward is not None and forward(eio_sid, parts):
             return
         send_together(server, eio_sid, [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts])
 
